@@ -1,0 +1,1 @@
+"""What follows from the graph alone: the compiled plan, its pictures and its fingerprint."""
