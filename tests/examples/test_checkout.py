@@ -1,6 +1,7 @@
 """The checkout against a real Stripe-like server in a process of its own, judged by what that server and the shop have in their books."""
 
 import asyncio
+import inspect
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable
@@ -463,3 +464,8 @@ def test_the_script_tells_the_three_stories() -> None:
         "4900, refunded 4900",
     ]
     assert lines[-1] == "shop: {'stock': [('lamp', 4)], 'holds': [], 'parcels': [('checkout:good', 'lamp', 1)]}"
+
+
+def test_the_guide_shows_the_example() -> None:
+    """docs/checkout.md walks through the reactor as it is."""
+    assert inspect.getsource(Checkout) in (EXAMPLE.parents[1] / "checkout.md").read_text(encoding="utf-8")
