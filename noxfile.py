@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -75,3 +76,34 @@ def tests(session: nox.Session) -> None:
     """All tests but the type checkers' own."""
     session.install("-e", ".[examples]", *group("test"))
     session.run("pytest", "--ignore=tests/typing", *session.posargs)
+
+
+@nox.session
+def docs(session: nox.Session) -> None:
+    """Every block of the README and the guides, run as a reader would; `-- --write` writes the reference anew."""
+    session.install("-e", ".[examples]", *group("test"))
+    if "--write" in session.posargs:
+        session.run("python", "docs/make_reference.py", "--write")
+        session.posargs.remove("--write")
+    session.run("pytest", "tests/docs", *session.posargs)
+
+
+@nox.session
+def bench(session: nox.Session) -> None:
+    """Ours beside the peers', in one run; `-- --write` fills docs/benchmarks.md."""
+    session.install("-e", ".", "-r", "benchmarks/requirements.txt")
+    session.run("python", "-m", "benchmarks", *session.posargs)
+
+
+@nox.session
+def package(session: nox.Session) -> None:
+    """The sdist, the wheel built from it, and the README's quickstart from that wheel in an environment with nothing else."""
+    session.install("build")
+    here = Path(session.create_tmp())
+    shutil.rmtree(here, ignore_errors=True)
+    session.run("python", "-m", "build", "--outdir", str(here / "dist"))
+    session.run("python", "-m", "venv", str(here / "empty"))
+    python = str(here / "empty" / ("Scripts" if os.name == "nt" else "bin") / "python")
+    wheel = next((here / "dist").glob("*.whl"))
+    session.run(python, "-m", "pip", "install", "--quiet", str(wheel), external=True)
+    session.run(python, "-W", "error", "tests/docs/blocks.py", "README.md", external=True)

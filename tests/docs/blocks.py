@@ -4,6 +4,8 @@
 - `text` right after it is what it prints; `...` stands for anything.
 - `console`: each `$ command` runs where the files were saved; the lines under it are what it prints.
 - `sh` is not run: what it installs is tried by `nox -s package` and by a reader.
+
+`python blocks.py README.md` does the same with nothing but the standard library.
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ import os
 import re
 import subprocess
 import sys
+import tempfile
 import types
 from dataclasses import dataclass
 from pathlib import Path
@@ -110,3 +113,9 @@ class Reader:
             command, shell=True, cwd=self.folder, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False
         )
         return end.stdout
+
+
+if __name__ == "__main__":
+    for name in sys.argv[1:]:
+        with tempfile.TemporaryDirectory() as folder:
+            sys.stdout.write(f"{name}: {Reader(Path(name), Path(folder)).read()} blocks hold\n")

@@ -1,0 +1,126 @@
+"""Write docs/reference.md from the docstrings, so that there is one truth: `python docs/make_reference.py --write`."""
+
+from __future__ import annotations
+
+import inspect
+import re
+import sys
+import typing
+from dataclasses import fields, is_dataclass
+from pathlib import Path
+from types import FunctionType
+from typing import Any
+
+import reactor
+from reactor.errors import ReactorError
+
+PAGE = Path(__file__).with_name("reference.md")
+
+GROUPS = {
+    "What an author writes": "Reactor step map_over source compose interrupt use Retry Secret Index",
+    "Steering from inside": "Skip Halt Fail Continue TryAgain StepError Ask StepContext step_context",
+    "What a map leaves": "Results ElementFailure",
+    "Driving": "Engine Run Event Page Delivery Status",
+    "What a run ends as": "Outcome Succeeded Failed RollbackFailure Parked Waiting Halted Cancelled Undone",
+    "Nodes, as types": "Node Step OptionalStep Map Composed OptionalComposed Interrupt Source Bound",
+}
+
+HEAD = """# Reference
+
+Everything that `from reactor import …` gives, made from the docstrings by `python docs/make_reference.py --write`; a test holds it to them.
+Errors have [a page of their own](errors.md).
+"""
+
+
+def page() -> str:
+    """The whole page."""
+    parts = [HEAD]
+    for title, names in GROUPS.items():
+        parts += [f"## {title}\n", *(entry(name, getattr(reactor, name)) for name in names.split())]
+    return "\n".join(parts)
+
+
+def listed() -> set[str]:
+    """The names that the page has an entry for."""
+    return {name for names in GROUPS.values() for name in names.split()}
+
+
+def entry(name: str, thing: Any) -> str:
+    """One name: how it is called, what it says of itself, what it offers."""
+    if inspect.isfunction(thing):
+        return "\n".join([f"### {name}\n", *signatures(name, thing), prose(thing)])
+    if inspect.isclass(thing):
+        return "\n".join([f"### {name}\n", *signatures(name, thing), prose(thing), *members(thing)])
+    return f"### {name}\n\n`{spelt(thing)}`\n"
+
+
+def spelt(alias: Any) -> str:
+    """A type alias, without the rooms that its parts live in."""
+    return re.sub(r"\b(?:typing|reactor\.[\w.]+)\.(?=\w)", "", repr(alias)).replace("~", "")
+
+
+def signatures(name: str, thing: Any) -> list[str]:
+    """How it is called; each overload a line."""
+    if inspect.isclass(thing) and not constructed(thing):
+        return []
+    calls = typing.get_overloads(thing) or [thing]
+    lines = [f"{name}{signature(call)}" for call in calls]
+    return ["```text", *lines, "```\n"]
+
+
+def constructed(cls: type) -> bool:
+    """Whether an author or caller makes one: what the engine hands out has no say in how it is made."""
+    return cls.__name__ in {"Retry", "Skip", "Halt", "Fail", "Continue", "TryAgain", "Ask", "Engine", "Secret", "Index"}
+
+
+def signature(call: Any) -> str:
+    """Parameters and return type as the author of it wrote them."""
+    said = str(inspect.signature(call)).replace("'", "").replace(" -> None", "") if inspect.isclass(call) else str(inspect.signature(call))
+    return re.sub(r"\b(?:typing|collections\.abc|datetime|reactor\.[\w.]+)\.(?=\w)", "", said.replace("'", ""))
+
+
+def prose(thing: Any) -> str:
+    """The docstring, its examples fenced."""
+    text = inspect.getdoc(thing) or ""
+    fenced = re.sub(r"(?:^>>> .*\n?(?:^(?!\n).+\n?)*)+", lambda m: f"```pycon\n{m[0].rstrip()}\n```\n", text + "\n", flags=re.MULTILINE)
+    return fenced.strip() + "\n"
+
+
+def members(cls: type) -> list[str]:
+    """Public fields, properties and methods of its own, a line each."""
+    lines = []
+    for name, kind, doc in sorted(own(cls), key=lambda found: found[1] == "method"):
+        lines.append(f"- `{name}`" + (f": {doc}" if doc else ""))
+    return [*lines, ""] if lines else []
+
+
+def own(cls: type) -> list[tuple[str, str, str]]:
+    """(spelling, kind, first line of the docstring) of what a class declares."""
+    found = [(field.name, "field", "") for field in fields(cls)] if is_dataclass(cls) else []
+    for name, thing in vars(cls).items():
+        plain = thing.__func__ if isinstance(thing, classmethod | staticmethod) else thing
+        first = (inspect.getdoc(plain) or "").split("\n\n")[0].replace("\n", " ")
+        if name.startswith("_"):
+            continue
+        if isinstance(plain, FunctionType):
+            awaited = "await " if inspect.iscoroutinefunction(plain) else ""
+            call = re.sub(r"\((?:self|cls)(?:, )?", "(", signature(plain), count=1)
+            found.append((f"{awaited}{name}{call}", "method", first))
+        elif isinstance(plain, property):
+            found.append((name, "property", first))
+    return found
+
+
+def forgotten() -> set[str]:
+    """Public names that stand in no group: errors aside, which docs/errors.md has."""
+    errors = {
+        name for name in reactor.__all__ if inspect.isclass(getattr(reactor, name)) and issubclass(getattr(reactor, name), ReactorError)
+    }
+    return set(reactor.__all__) - errors - listed()
+
+
+if __name__ == "__main__":
+    if "--write" in sys.argv:
+        PAGE.write_text(page(), encoding="utf-8")
+    else:
+        sys.stdout.write(page())

@@ -1,0 +1,13 @@
+"""The reference is made from the docstrings, and no public name is missing in it."""
+
+from docs import make_reference
+
+
+def test_the_reference_is_what_the_docstrings_say():
+    """`python docs/make_reference.py --write` was run after the last change of a public docstring or signature."""
+    assert make_reference.PAGE.read_text(encoding="utf-8") == make_reference.page()
+
+
+def test_no_public_name_is_missing():
+    """Every name of `reactor.__all__` stands in a group, errors in docs/errors.md."""
+    assert make_reference.forgotten() == set()
