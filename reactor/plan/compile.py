@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from reactor.define.definition import Definition, FromNode, HandlerDefinition, Literally, MapDefinition, NodeDefinition, SourceDefinition
 from reactor.define.reactor import definition_of
+from reactor.define.teaching import nearest
+from reactor.errors import DefinitionError
 from reactor.plan.binding import bind_of, call_of, names_of, path_of, providers_of
 from reactor.plan.fingerprint import fingerprint_of
 from reactor.plan.plan import Handler, MapPlan, Plan, PlanNode, Source
@@ -56,8 +58,7 @@ def child_plan(plan: Plan, node_index: int, reactor_name: str) -> Plan:
         reactor_name: what the child calls itself, or called itself when the run was recorded.
 
     Raises:
-        LookupError: the node's return annotation lists no reactor of this name.
-        DefinitionError: the child is not sound.
+        DefinitionError: the node's return annotation lists no reactor of this name, or the child is not sound.
     """
     children = plan.nodes[node_index].children
     found = plan._children.get(reactor_name)  # noqa: SLF001 - the plan's cache, and this is the one function that fills it
@@ -236,6 +237,12 @@ def _child_named(plan: Plan, node_index: int, reactor_name: str) -> type[Any]:
     for child in definitions:
         if reactor_name in child.aliases:
             return child.cls
-    known = ", ".join(sorted(child.name for child in definitions)) or "none"
-    where = f"{plan.name}.{node.name} ({node.definition.span.file}:{node.definition.span.line})"
-    raise LookupError(f"{where} has no child called {reactor_name!r}; its return annotation lists: {known}")
+    known = sorted(child.name for child in definitions)
+    raise DefinitionError(
+        f"{plan.name}.{node.name} returned the reactor `{reactor_name}`, which its return annotation does not list",
+        code="unknown-child",
+        where=node.definition.span,
+        known=known,
+        nearest=nearest(reactor_name, known),
+        fix=f"add the class of `{reactor_name}` to the union that `{node.name}` returns",
+    )

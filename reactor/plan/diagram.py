@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from reactor.define.definition import Binding, InputDefinition, Span
+    from reactor.define.retrying import Retry
     from reactor.plan.plan import Handler, Plan, PlanNode
 
 How: TypeAlias = Literal["data", "elements", "source", "when", "after"]
@@ -80,7 +81,7 @@ def flags_of(node: PlanNode) -> list[str]:
         if node.map.on_error == "collect":
             flags.append("collect")
     if node.retry is not None:
-        flags.append(f"retry {getattr(node.retry, 'attempts', '')}".rstrip())
+        flags.append("retry" if node.retry.stop is not None else f"retry {node.retry.attempts}")
     if node.timeout is not None:
         flags.append(f"timeout {spell_seconds(node.timeout)}")
     if definition.offload:
@@ -127,7 +128,7 @@ def _node(node: PlanNode, *, output: bool) -> dict[str, Any]:
         "async": node.is_async,
         "when": definition.when,
         "after": [*definition.after],
-        "retry": getattr(node.retry, "attempts", None),
+        "retry": _attempts(node.retry),
         "timeout": node.timeout,
         "offload": definition.offload,
         "attempts": definition.attempts,
@@ -146,11 +147,15 @@ def _handler(handler: Handler | None) -> dict[str, Any] | None:
     reads = [use for param in handler.definition.params for use in _uses(param.binding, "data", param.name)]
     return {
         "name": getattr(handler.definition.fn, "__name__", ""),
-        "retry": getattr(handler.retry, "attempts", None),
+        "retry": _attempts(handler.retry),
         "timeout": handler.timeout,
         "reads": [{"from": use.source, "parameter": use.name, "path": use.path} for use in reads],
         "span": _span(handler.definition.span),
     }
+
+
+def _attempts(retry: Retry | None) -> int | None:
+    return None if retry is None else retry.attempts
 
 
 def _map(node: PlanNode) -> dict[str, Any] | None:
