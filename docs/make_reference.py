@@ -89,7 +89,7 @@ def prose(thing: Any) -> str:
 def members(cls: type) -> list[str]:
     """Public fields, properties and methods of its own, a line each."""
     lines = []
-    for name, kind, doc in sorted(own(cls), key=lambda found: found[1] == "method"):
+    for name, _, doc in sorted(own(cls), key=lambda found: found[1] == "method"):
         lines.append(f"- `{name}`" + (f": {doc}" if doc else ""))
     return [*lines, ""] if lines else []
 
@@ -113,10 +113,9 @@ def own(cls: type) -> list[tuple[str, str, str]]:
 
 def forgotten() -> set[str]:
     """Public names that stand in no group: errors aside, which docs/errors.md has."""
-    errors = {
-        name for name in reactor.__all__ if inspect.isclass(getattr(reactor, name)) and issubclass(getattr(reactor, name), ReactorError)
-    }
-    return set(reactor.__all__) - errors - listed()
+    things = {name: getattr(reactor, name) for name in reactor.__all__}
+    errors = {name for name, thing in things.items() if inspect.isclass(thing) and issubclass(thing, ReactorError)}
+    return things.keys() - errors - listed()
 
 
 if __name__ == "__main__":
