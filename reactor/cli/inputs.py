@@ -1,0 +1,197 @@
+"""From `key=value…` and `--input FILE.json` to a reactor instance, or one `Problem` that lists all that is wrong.
+
+A value on the command line is converted by its field's type: `7` is an int for an int and a str for a str; a list, dict or
+Struct is written as JSON. A secret's value is repeated in no message.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from reactor.cli.problems import Problem, teach
+from reactor.cli.shapes import example, is_structured, spell
+from reactor.cli.targets import short
+from reactor.cli.text import clean, clean_lines, escape_json, nearest
+from reactor.errors import InputInvalid
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from reactor.define.definition import Definition, InputDefinition
+    from reactor.define.reactor import Reactor
+
+_QUOTED = re.compile(r"(['\"`]).*\1")
+Said = dict[str, Any]  # what a file or a command line says of each input
+
+
+def build(definition: Definition, pairs: Sequence[str], source: str | None, target: str) -> Reactor:
+    """The reactor with its inputs. `source` is a JSON file's path, or `-` for stdin; `pairs` win over it.
+
+    Raises `Problem` with every wrong, missing and unknown input, before anything began.
+    """
+    from_file = _document(source) if source is not None else {}
+    from_line = _pairs(pairs)
+    fields = {field.name: field for field in definition.inputs}
+    wrong = [(name, _unknown(name, fields)) for name in [*from_file, *from_line] if name not in fields]
+    values: dict[str, Any] = {}
+    for name, field in fields.items():
+        try:
+            if name in from_line:
+                values[name] = _from_text(field, from_line[name])
+            elif name in from_file:
+                values[name] = _converted(field, from_file[name], strict=True)
+            elif field.required:
+                wrong.append((name, f"is missing ({spell(field.type)})"))
+        except ValueError as error:
+            wrong.append((name, _said(field, error, from_line.get(name))))
+    if wrong:
+        raise _problem(definition, target, [f"{clean(name, 60)}  {what}" for name, what in wrong], len(wrong))
+    try:
+        built: Reactor = definition.cls(**values)
+    except InputInvalid as error:
+        raise _problem(definition, target, clean_lines(str(error)), 1) from None
+    return built
+
+
+# ---- reading --------------------------------------------------------------------------------------------------
+
+
+def _pairs(pairs: Sequence[str]) -> dict[str, str]:
+    said: dict[str, str] = {}
+    for pair in pairs:
+        name, equals, value = pair.partition("=")
+        if not equals or not name:
+            raise Problem(f"an argument is not key=value: {clean(name, 60)!r}", "fix: order_id=7, or lines='[1, 2]'", code="usage")
+        if name in said:
+            raise Problem(f"{clean(name, 60)} is given twice", "fix: give it once", code="usage")
+        said[name] = value
+    return said
+
+
+def _document(source: str) -> Said:
+    where = "standard input" if source == "-" else short(source)
+    try:
+        body = sys.stdin.buffer.read() if source == "-" else Path(source).read_bytes()
+    except FileNotFoundError:
+        folder = Path(source).parent
+        known = sorted(entry.name for entry in folder.glob("*.json")) if folder.is_dir() else []
+        raise Problem(f"there is no file {where}", *teach(Path(source).name, known, "JSON files there"), code="input-file") from None
+    except OSError as error:
+        raise Problem(f"{where} cannot be read: {clean(error.strerror or error)}", code="input-file") from None
+    try:
+        said = msgspec.json.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise Problem(f"{where}{_line_of(body, str(error))} is not JSON: {clean(error)}", code="input-file") from None
+    if not isinstance(said, dict):
+        raise Problem(f"{where} must hold one JSON object, an entry an input; it holds {_json_kind(said)}", code="input-file")
+    return said
+
+
+def _line_of(body: bytes, message: str) -> str:
+    """`:line:column` of the byte that a decode error speaks of."""
+    found = re.search(r"byte (\d+)", message)
+    if not found:
+        return ""
+    before = body[: int(found[1])]
+    return f":{before.count(10) + 1}:{len(before) - (before.rfind(10) + 1) + 1}"
+
+
+def _json_kind(value: object) -> str:
+    kinds = {list: "an array", str: "a string", bool: "a boolean", int: "a number", float: "a number", type(None): "null"}
+    return kinds.get(type(value), "something else")
+
+
+# ---- converting -----------------------------------------------------------------------------------------------
+
+
+def _from_text(field: InputDefinition, text: str) -> Any:
+    """The text as its field's type: as it stands if it fits, else as JSON."""
+    if field.type is Any or field.type is object:
+        return _parsed(text, text)
+    try:
+        return _converted(field, text, strict=False)
+    except ValueError:
+        value = _parsed(text, None)
+        if value is None or isinstance(value, str):
+            raise
+        return _converted(field, value, strict=True)
+
+
+def _parsed(text: str, otherwise: Any) -> Any:
+    try:
+        return msgspec.json.decode(text)
+    except (ValueError, UnicodeError):  # a lone surrogate from the shell's bytes is no JSON either
+        return otherwise
+
+
+def _converted(field: InputDefinition, value: Any, *, strict: bool) -> Any:
+    return msgspec.convert(value, field.type, strict=strict, str_keys=True)
+
+
+# ---- telling --------------------------------------------------------------------------------------------------
+
+
+def _unknown(name: str, fields: Mapping[str, InputDefinition]) -> str:
+    meant = nearest(name, fields)
+    return "is no input" + (f"; did you mean {clean(meant, 60)}?" if meant else "")
+
+
+def _said(field: InputDefinition, error: ValueError, text: str | None) -> str:
+    message = clean(error)
+    if field.secret:
+        return f"is not {spell(field.type)}: {_QUOTED.sub('…', message) if 'value' in message else message}"
+    if text is None:
+        return message
+    if is_structured(field.type) and "Expected" in message and message.endswith("got `str`"):
+        return f"is not {spell(field.type)}, which is written as JSON: {_shape(field)}"
+    return f"{message}; it was {clean(text, 80)!r}"
+
+
+def _shape(field: InputDefinition) -> str:
+    try:
+        return f"{field.name}='{escape_json(msgspec.json.encode(example(field.type)).decode())}'"
+    except Exception:  # noqa: BLE001 - a type that msgspec does not know has no example; the answer stands without it
+        return f"{field.name}='{{…}}'"
+
+
+def _given(field: InputDefinition) -> str:
+    """What to type for a field, as an example."""
+    if is_structured(field.type):
+        return _shape(field)
+    try:
+        value = example(field.type)
+    except Exception:  # noqa: BLE001 - as above
+        value = "…"
+    return f"{field.name}={'true' if value is True else value}"
+
+
+def inputs_table(definition: Definition) -> list[str]:
+    """A line an input: name, type, and whether it is required."""
+    rows = [(clean(f.name, 60), spell(f.type), _default(f)) for f in definition.inputs]
+    names = max((len(r[0]) for r in rows), default=0)
+    kinds = min(max((len(r[1]) for r in rows), default=0), 40)
+    return [f"  {name:<{names}}  {kind:<{kinds}}  {default}".rstrip() for name, kind, default in rows]
+
+
+def _default(field: InputDefinition) -> str:
+    secret = ", secret" if field.secret else ""
+    if field.required:
+        return f"required{secret}"
+    return "optional, secret" if secret else f"optional ({clean(repr(field.default), 60)})"
+
+
+def _problem(definition: Definition, target: str, wrong: list[str], count: int) -> Problem:
+    things = "1 thing is" if count == 1 else f"{count} things are"
+    where = f"{short(definition.span.file)}:{definition.span.line}"
+    known = inputs_table(definition)
+    takes = [f"inputs of {clean(definition.name, 80)} ({where}):", *known] if known else [f"{clean(definition.name, 80)} takes no inputs"]
+    required = [_given(f) for f in definition.inputs if f.required]
+    fix = f"fix: reactor run {clean(target)} {' '.join(required)}".rstrip()
+    return Problem(
+        f"{clean(definition.name, 80)} did not begin: {things} wrong with its inputs", *wrong, "", *takes, "", fix, code=InputInvalid.code
+    )
