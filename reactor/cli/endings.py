@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from reactor.cli.targets import short
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from reactor.cli.board import Board
-    from reactor.define.failing import Failure, StepError
+    from reactor.define.failing import Failure, Frame, StepError
 
 Line: TypeAlias = tuple[str, str]  # a style ("" is plain), and text that is safe to print
 
@@ -58,7 +59,7 @@ def as_data(outcome: Outcome[Any], value: object) -> dict[str, Any]:
 
 def _error(error: StepError) -> dict[str, Any]:
     failure = error.failure
-    innermost = failure.frames[-1] if failure.frames else None
+    innermost = author_frame(failure) or (failure.frames[-1] if failure.frames else None)
     return {
         "kind": failure.kind,
         "message": failure.message,
@@ -103,17 +104,31 @@ def _failed(outcome: Failed) -> Iterator[Line]:
     failure = outcome.error.failure
     yield "red", f"{clean(outcome.step)} failed at attempt {failure.attempt}"
     yield from _why(failure)
-    if failure.frames:
-        innermost = failure.frames[-1]
-        yield "", f"at {short(innermost.file)}:{innermost.line} in {clean(innermost.function)}"
-    snippet = failure.snippet or (failure.frames[-1].code if failure.frames else "")
-    for line in clean_lines(snippet):
-        yield "dim", f"    {line}"
+    yield from _where(failure)
     for name, value in failure.arguments.items():
         yield "", f"argument    {clean(name, 60)} = {clean(value, 200)}"
     for note in failure.notes:
         for line in clean_lines(note):
             yield "dim", f"note        {line}"
+
+
+def _where(failure: Failure) -> Iterator[Line]:
+    """The author's own line, then, where it was a library that raised, the library's."""
+    if not failure.frames:
+        return
+    innermost = failure.frames[-1]
+    authors = author_frame(failure) or innermost
+    yield "", f"at {short(authors.file)}:{authors.line} in {clean(authors.function)}"
+    for line in clean_lines(failure.snippet if authors is innermost and failure.snippet else authors.code):
+        yield "dim", f"    {line}"
+    if authors is not innermost:
+        yield "dim", f"raised at {short(innermost.file)}:{innermost.line} in {clean(innermost.function)}"
+
+
+def author_frame(failure: Failure) -> Frame | None:
+    """The innermost frame that is neither Python's own nor an installed package's."""
+    installed = (sys.prefix, sys.base_prefix, "<frozen")
+    return next((f for f in reversed(failure.frames) if not f.file.startswith(installed) and "site-packages" not in f.file), None)
 
 
 def _why(failure: Failure) -> Iterator[Line]:

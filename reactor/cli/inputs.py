@@ -17,6 +17,7 @@ from reactor.cli.problems import Problem, teach
 from reactor.cli.shapes import example, is_structured, spell
 from reactor.cli.targets import short
 from reactor.cli.text import clean, clean_lines, escape_json, nearest
+from reactor.define.foreign import decode_foreign
 from reactor.errors import InputInvalid
 
 if TYPE_CHECKING:
@@ -130,7 +131,7 @@ def _parsed(text: str, otherwise: Any) -> Any:
 
 
 def _converted(field: InputDefinition, value: Any, *, strict: bool) -> Any:
-    return msgspec.convert(value, field.type, strict=strict, str_keys=True)
+    return msgspec.convert(value, field.type, strict=strict, str_keys=True, dec_hook=decode_foreign)
 
 
 # ---- telling --------------------------------------------------------------------------------------------------

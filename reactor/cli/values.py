@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from reactor.cli.text import escape_json
+from reactor.define.foreign import encode_foreign
 from reactor.define.results import Results
 
 MOST = 1000  # elements of a map's results that are printed
@@ -54,8 +55,10 @@ def as_json(value: object, indent: int = 0) -> str:
 def _otherwise(value: Any) -> Any:
     if isinstance(value, Results):
         return {"succeeded": value.succeeded, "failed": value.failed}
-    dump = getattr(value, "model_dump", None)  # pydantic's, known by its name alone
-    return dump(mode="json") if callable(dump) else _repr(value)
+    try:
+        return encode_foreign(value)
+    except NotImplementedError:
+        return _repr(value)
 
 
 def _repr(value: object) -> str:
