@@ -1,0 +1,41 @@
+"""Types that msgspec does not know by itself: pydantic models and paths, by the *declared* type, never by a name in the data.
+
+This room refuses to import pydantic: a type shows by its own methods that it is a model.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+
+def decode_foreign(declared: Any, value: Any) -> Any:
+    """msgspec's `dec_hook`: a value of the declared type, from itself or from plain data.
+
+    Raises `msgspec.ValidationError` where the value is neither.
+    """
+    made = declared if isinstance(declared, type) else getattr(declared, "__origin__", object)
+    if isinstance(value, made):
+        return value
+    if hasattr(made, "model_validate"):
+        try:
+            return made.model_validate(value)
+        except ValueError as error:
+            problems = _pydantic_problems(error)
+        raise msgspec.ValidationError(problems)
+    raise msgspec.ValidationError(f"Expected `{made.__name__}`, got `{type(value).__name__}`")
+
+
+def _pydantic_problems(error: Any) -> str:
+    if not hasattr(error, "errors"):
+        return str(error)
+    told = [(".".join(map(str, one["loc"])), one["msg"]) for one in error.errors(include_input=False, include_url=False)]
+    return "; ".join(f"{message} ({path})" if path else message for path, message in told)
+
+
+def encode_foreign(value: Any) -> Any:
+    """msgspec's `enc_hook`: plain data from a value. Raises NotImplementedError where there is none."""
+    if hasattr(value, "model_dump"):
+        return value.model_dump(mode="json")
+    raise NotImplementedError(f"a {type(value).__name__} is not plain data")

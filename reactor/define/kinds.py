@@ -1,0 +1,110 @@
+"""Questions about types: is it a reactor, a payload, an element; can it be stored; does a path lead through it.
+
+This room refuses to know nodes and where a type is said.
+"""
+
+from __future__ import annotations
+
+import collections.abc
+import types
+import typing
+from typing import TYPE_CHECKING, Annotated, Any, Union, get_args, get_origin
+
+import msgspec
+
+from reactor.define.foreign import decode_foreign
+from reactor.define.results import Results
+from reactor.define.steps import Ask
+from reactor.errors import DefinitionError
+
+if TYPE_CHECKING:
+    from reactor.define.definition import Span
+
+
+def name_of(annotation: Any) -> str:
+    """A type as its author wrote it, without modules."""
+    if annotation is type(None):
+        return "None"
+    if isinstance(annotation, type) and not get_args(annotation):
+        return annotation.__name__
+    return str(annotation).replace("typing.", "")
+
+
+def members(annotation: Any) -> tuple[Any, ...]:
+    """The members of a union; a type that is none is its own only member."""
+    if get_origin(annotation) is Annotated:
+        return members(get_args(annotation)[0])
+    if get_origin(annotation) in {Union, types.UnionType}:
+        return tuple(m for arg in get_args(annotation) for m in members(arg))
+    return (annotation,)
+
+
+def is_reactor(annotation: Any) -> bool:
+    """Whether it is a reactor class."""
+    return isinstance(annotation, type) and hasattr(annotation, "__reactor__")
+
+
+def awaited(annotation: Any) -> Any | None:
+    """T of `Awaitable[T]` and the like, else None."""
+    if get_origin(annotation) in {collections.abc.Awaitable, collections.abc.Coroutine}:
+        return get_args(annotation)[-1]
+    return None
+
+
+def payload_of(annotation: Any) -> Any | None:
+    """T of `Ask[T]`, else None."""
+    return get_args(annotation)[0] if get_origin(annotation) is Ask else None
+
+
+_ITERATORS = {
+    collections.abc.AsyncIterator,
+    collections.abc.AsyncIterable,
+    collections.abc.AsyncGenerator,
+}
+
+
+def element_of(annotation: Any) -> Any | None:
+    """E of `AsyncIterator[E]` and the like, else None."""
+    return get_args(annotation)[0] if get_origin(annotation) in _ITERATORS and get_args(annotation) else None
+
+
+def check_storable(annotation: Any, what: str, where: Span) -> None:
+    """Raises DefinitionError for a type of which it is certain that msgspec cannot tell its values apart on the way back."""
+    try:
+        msgspec.msgpack.Decoder(annotation, dec_hook=decode_foreign)
+    except NameError:
+        return  # a Struct below: msgspec asks again when it is used
+    except TypeError as error:
+        reason = str(error)
+    else:
+        return
+    structs = [m for m in members(annotation) if isinstance(m, type) and issubclass(m, msgspec.Struct)]
+    if len(structs) > 1:
+        lines = "\n".join(f"         class {s.__name__}(msgspec.Struct, tag={s.__name__.lower()!r}): …" for s in structs)
+        raise DefinitionError(
+            f"{what} is `{name_of(annotation)}`, and stored values of it could not be told apart",
+            code="untagged-union",
+            where=where,
+            fix=f"give each Struct a tag:\n{lines}",
+        )
+    if "custom type" not in reason:
+        raise DefinitionError(
+            f"{what} is `{name_of(annotation)}`, which cannot be stored: {reason.split(' - type')[0]}",
+            code="type-not-storable",
+            where=where,
+            fix="make it a msgspec Struct with a field for each, or one type of the union",
+        )
+
+
+def output_of(child: type[Any]) -> Any:
+    """The type of a child's output; None where its annotations do not resolve yet."""
+    record = child.__dict__["__reactor__"]
+    definition = record.definition if record is not None else None
+    if definition is None or not definition.output:
+        return None
+    node = definition.nodes[definition.output]
+    if node.returns is None:
+        return None
+    if node.kind == "map":
+        return Results[node.returns]
+    return node.returns | None if node.when is not None else node.returns

@@ -1,0 +1,301 @@
+"""The class an author subclasses, and what is taken down of it: `Reactor` and `definition_of`.
+
+What annotations have no part in is checked when the class is made; the rest at once too where they resolve, else when it is first
+needed. This room refuses to know plans and engines: `engine.py` fills the slot `perform`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, cast, dataclass_transform
+
+from reactor.define.assembling import Assembler, check_flags
+from reactor.define.class_options import ClassOptions, read_class_options
+from reactor.define.definition import Definition, Span
+from reactor.define.inputs import Inputs, check_names, read_inputs
+from reactor.define.problems import MASK, leaves_of
+from reactor.define.scope import Scope, Unresolved
+from reactor.define.sketch import Sketch, sketch
+from reactor.define.teaching import author_frame, author_span
+from reactor.errors import DefinitionError, InputInvalid, NeedsEngine
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Generator, Mapping, Sequence
+    from types import FrameType
+
+    from reactor.define.retrying import Retry
+    from reactor.define.steps import HasOutput
+
+T = TypeVar("T")
+R = TypeVar("R", bound="Reactor")
+
+perform: Callable[[Reactor], Awaitable[Any]] | None = None
+"""How an awaited reactor is performed: the engine's, once it is imported."""
+
+
+@dataclass(slots=True)
+class Record:
+    """All that is known of one reactor class; it sits on the class, so that no registry is the process's."""
+
+    options: ClassOptions
+    retry: Retry | None  # inherited where the class says none
+    max_running: int | None
+    span: Span
+    scope: Scope
+    sketch: Sketch | None = None
+    inputs: Inputs | None = None
+    definition: Definition | None = None
+
+
+@dataclass_transform(kw_only_default=True, frozen_default=True)
+class Reactor:
+    """Subclass it: annotated fields are the typed inputs, decorated methods are the nodes, `output` is the result.
+
+    >>> from reactor.define.decorators import step
+    >>> class Greet(Reactor):
+    ...     name: str
+    ...     @step
+    ...     async def output(self) -> str:
+    ...         return f"hello {self.name}"
+    >>> Greet(name="ann")
+    Greet(name='ann')
+
+    Class options: `name` (the class's own unless given) and `version` and `aliases` of the definition; `retry` is the default of its
+    steps; `max_running` bounds its runs that are driven at a time; `abstract=True` needs no `output`.
+
+    Making the class raises DefinitionError, making an instance InputInvalid; awaiting one gives its output, or raises RunFailed or
+    RunStopped.
+    """
+
+    __reactor__: ClassVar[Record | None] = None
+
+    if TYPE_CHECKING:
+
+        def __init_subclass__(
+            cls,
+            *,
+            name: str | None = None,
+            version: int = 1,
+            aliases: Sequence[str] = (),
+            retry: Retry | None = None,
+            max_running: int | None = None,
+            abstract: bool = False,
+        ) -> None: ...
+
+    else:  # an option that a reactor does not take gets an error that teaches, not Python's
+
+        def __init_subclass__(cls, **options):
+            super().__init_subclass__()
+            declare(cls, options, author_frame())
+
+        def __init__(self, /, **given):
+            _fill(self, inputs_of(type(self)).accept(given, author_span), author_span)
+
+    def __setattr__(self, name: str, value: object) -> None:
+        raise _frozen(self, name)
+
+    def __delattr__(self, name: str) -> None:
+        raise _frozen(self, name)
+
+    def __eq__(self, other: object) -> bool:
+        return type(self) is type(other) and self.__dict__ == other.__dict__
+
+    def __hash__(self) -> int:
+        return hash((type(self), *self.__dict__.values()))
+
+    def __repr__(self) -> str:
+        inputs = inputs_of(type(self))
+        said = (f"{name}={MASK if name in inputs.secrets else repr(self.__dict__[name])}" for name in inputs.names)
+        return f"{type(self).__name__}({', '.join(said)})"
+
+    def __await__(self: HasOutput[T]) -> Generator[Any, None, T]:
+        """Run in this process, kept nowhere; the output, or the failure raised.
+
+        Raises NeedsEngine where an interrupt could park it, RunFailed and RunStopped.
+        """
+        if perform is None:
+            raise NeedsEngine("nothing performs reactors yet", where=author_span(), fix="`import reactor` before awaiting one")
+        return perform(cast("Reactor", self)).__await__()
+
+
+def _frozen(reactor: Reactor, name: str) -> DefinitionError:
+    return DefinitionError(
+        f"`{type(reactor).__name__}.{name}` is set, and a reactor never changes: what runs is what was validated",
+        code="reactor-frozen",
+        where=author_span(),
+        fix="return the value from the step, and refer to its result",
+    )
+
+
+# ---- instances ------------------------------------------------------------------------------------------------
+
+
+def _fill(reactor: Reactor, values: dict[str, Any], where: Callable[[], Span] | None = None) -> None:
+    reactor.__dict__.update(values)
+    if hasattr(reactor, "__post_init__"):
+        broken = _broken_rule(reactor)
+        if broken is not None:  # outside of `except`: a chained exception could tell a secret
+            text, span = broken
+            error = InputInvalid(text, code="input-rule", where=span or (where() if where else None), fix="mend the inputs; nothing was begun")
+            error.problems = (("", text),)
+            raise error
+
+
+def _broken_rule(reactor: Any) -> tuple[str, Span | None] | None:
+    try:
+        reactor.__post_init__()
+    except ValueError as error:
+        text = f"{type(reactor).__name__}: {masked(reactor, str(error))}"
+        last = error.__traceback__
+        while last is not None and last.tb_next is not None:
+            last = last.tb_next
+        return text, Span(last.tb_frame.f_code.co_filename, last.tb_lineno, last.tb_lineno) if last is not None else None
+    return None
+
+
+def masked(reactor: Reactor, text: str) -> str:
+    """The text with every secret input of this reactor masked."""
+    for name in inputs_of(type(reactor)).secrets:
+        for secret in leaves_of(reactor.__dict__[name]):
+            text = text.replace(secret, MASK)
+    return text
+
+
+def values_of(reactor: Reactor) -> dict[str, Any]:
+    """The inputs of an instance by name, with defaults."""
+    return dict(reactor.__dict__)
+
+
+def restored(cls: type[R], values: Mapping[str, Any]) -> R:
+    """An instance of validated values, as a store gives them back. Raises InputInvalid where they no longer fit."""
+    made = cls.__new__(cls)
+    _fill(made, inputs_of(cls).accept(values))
+    return made
+
+
+def inputs_of(cls: type[Any]) -> Inputs:
+    """The inputs of a reactor class. Raises DefinitionError where an annotation does not resolve."""
+    record = record_of(cls)
+    if record.inputs is None:
+        try:
+            _resolve_inputs(cls, record)
+        except Unresolved as unresolved:
+            error = unresolved.as_error()
+        else:
+            return inputs_of(cls)
+        raise error
+    return record.inputs
+
+
+# ---- what is taken down of a class ----------------------------------------------------------------------------
+
+
+def record_of(cls: type[Any]) -> Record:
+    """All that is known of a reactor class. Raises DefinitionError for what is none."""
+    record: Record | None = vars(cls).get("__reactor__") if isinstance(cls, type) else None
+    if record is None:
+        raise DefinitionError(
+            f"{cls!r} is no reactor class of its own",
+            code="not-a-reactor",
+            where=author_span(),
+            fix="subclass Reactor, and hand over the class",
+        )
+    return record
+
+
+def definition_of(cls: type[Any]) -> Definition:
+    """What a reactor class says, every name, type and reference of it resolved and checked; made once and kept on the class.
+
+    >>> from reactor.define.decorators import step
+    >>> class Answer(Reactor):
+    ...     @step
+    ...     async def output(self) -> int:
+    ...         return 42
+    >>> definition_of(Answer).nodes["output"].returns
+    <class 'int'>
+
+    Raises DefinitionError where an annotation names what is not there, for what its type then shows, and for an abstract class.
+    """
+    record = record_of(cls)
+    if record.definition is None:
+        try:
+            _resolve(cls, record)
+        except Unresolved as unresolved:
+            error = unresolved.as_error()
+        else:
+            return definition_of(cls)
+        raise error
+    if not record.definition.output:
+        raise DefinitionError(
+            f"{cls.__name__} is abstract: it has no output",
+            code="abstract",
+            where=record.span,
+            fix="subclass it, and give the subclass an `output`",
+        )
+    return record.definition
+
+
+def declare(cls: type[Any], options: Mapping[str, Any], frame: FrameType | None) -> None:
+    """Take a class down when it is made, as far as its annotations resolve. Raises DefinitionError."""
+    while frame is not None and frame.f_code.co_name == "__init_subclass__":  # an author's own, which called ours
+        frame = frame.f_back
+    span = Span(frame.f_code.co_filename, frame.f_lineno, frame.f_lineno) if frame is not None else author_span()
+    said = read_class_options(cls, options, span)
+    inherited: Record | None = cls.__reactor__
+    record = Record(said, said.retry, said.max_running, span, Scope(cls, frame))
+    if inherited is not None:
+        record.retry = said.retry or inherited.retry
+        record.max_running = said.max_running or inherited.max_running
+    cls.__reactor__ = record
+    record.sketch = sketch(cls, span, abstract=said.abstract)
+    check_names(cls, record.sketch.members.nodes, span)
+    try:
+        _resolve(cls, record)
+    except Unresolved:
+        return  # asked again when it is first needed; the scope keeps what it needs for that
+
+
+def _resolve_inputs(cls: type[Any], record: Record) -> None:
+    hints: dict[str, Any] = {}
+    for base in reversed(cls.__mro__):
+        made: Record | None = vars(base).get("__reactor__")
+        if made is not None:
+            hints.update(made.scope.fields(made.span))
+    record.inputs = read_inputs(cls, hints, record.span)
+
+
+def _resolve(cls: type[Any], record: Record) -> None:
+    if record.inputs is None:
+        _resolve_inputs(cls, record)
+    made, inputs = record.sketch, record.inputs
+    if made is None or inputs is None:
+        raise _half_made(cls, record)
+    assembler = Assembler(made, _scope_of, record.retry)
+    nodes = assembler.nodes()
+    check_flags(nodes)
+    end = max([record.span.line, *(node.span.end_line for node in nodes.values() if node.span.file == record.span.file)])
+    record.definition = Definition(
+        cls=cls,
+        name=record.options.name,
+        version=record.options.version,
+        aliases=record.options.aliases,
+        inputs=inputs.fields,
+        nodes=nodes,
+        output=made.members.output or "",
+        span=Span(record.span.file, record.span.line, end),
+        retry=record.retry,
+        max_running=record.max_running,
+        sources=assembler.sources(),
+    )
+    record.scope.resolved()
+
+
+def _scope_of(fn: Callable[..., Any], owner: type[Any] | None) -> Scope:
+    record: Record | None = vars(owner).get("__reactor__") if owner is not None else None
+    return record.scope if record is not None else Scope(owner or object, None)
+
+
+def _half_made(cls: type[Any], record: Record) -> DefinitionError:
+    return DefinitionError(
+        f"{cls.__name__} was refused when its class was made", code="not-a-reactor", where=record.span, fix="mend what was refused first"
+    )
