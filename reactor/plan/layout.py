@@ -98,17 +98,16 @@ def arrange(parents: Sequence[Sequence[int]], sizes: Sequence[Size]) -> Layout:
     _reduce_crossings(layers)
     layers.settle()
     centres = centres_of(layers, GAP)
-    tops, bottoms = _bands(layers, centres, sizes)
+    bands = _bands(layers, centres, sizes)
     boxes = []
     for at, (width, height) in enumerate(sizes):
-        middle = (tops[levels[at]] + bottoms[levels[at]]) / 2
-        boxes.append(Box(at, centres[at] - width / 2, middle - height / 2, width, height))
+        boxes.append(Box(at, centres[at] - width / 2, sum(bands[levels[at]]) / 2 - height / 2, width, height))
     routes = [
-        Route(chain[0], chain[-1], _route(chain, boxes, (centres, port), (tops, bottoms)))
+        Route(chain[0], chain[-1], _route(chain, port, boxes, centres, bands[levels[chain[0]] : levels[chain[-1]] + 1]))
         for chain, port in zip(chains, _ports(chains, boxes, centres), strict=True)
     ]
     reach = max((centre + width / 2 for centre, width in zip(centres, layers.width, strict=True)), default=0.0)
-    return Layout(tuple(boxes), tuple(routes), reach, bottoms[-1] if bottoms else 0.0)
+    return Layout(tuple(boxes), tuple(routes), reach, bands[-1][1] if bands else 0.0)
 
 
 # ---- layers ----------------------------------------------------------------------------------------------------
@@ -248,16 +247,15 @@ def _crossings(layers: Layers, rows: Sequence[Sequence[int]]) -> int:
 # ---- bands and routes ------------------------------------------------------------------------------------------
 
 
-def _bands(layers: Layers, centres: Sequence[float], sizes: Sequence[Size]) -> tuple[list[float], list[float]]:
+def _bands(layers: Layers, centres: Sequence[float], sizes: Sequence[Size]) -> list[tuple[float, float]]:
     """The top and the bottom of each row."""
-    tops, bottoms, y = [], [], 0.0
+    bands, y = list[tuple[float, float]](), 0.0
     for row in layers.rows:
-        tops.append(y)
-        y += max((sizes[vertex][1] for vertex in row if vertex < layers.first_bend), default=0.0)
-        bottoms.append(y)
+        height = max((sizes[vertex][1] for vertex in row if vertex < layers.first_bend), default=0.0)
+        bands.append((y, y + height))
         sideways = max((abs(centres[lower] - centres[upper]) for upper in row for lower in layers.down[upper]), default=0.0)
-        y += _DROP + min(sideways / _STEEPNESS, 3 * _DROP)
-    return tops, bottoms
+        y += height + _DROP + min(sideways / _STEEPNESS, 3 * _DROP)
+    return bands
 
 
 def _ports(chains: Sequence[Chain], boxes: Sequence[Box], centres: Sequence[float]) -> list[float]:
@@ -275,14 +273,12 @@ def _ports(chains: Sequence[Chain], boxes: Sequence[Box], centres: Sequence[floa
 
 
 def _route(
-    chain: Chain, boxes: Sequence[Box], across: tuple[Sequence[float], float], bands: tuple[Sequence[float], Sequence[float]]
+    chain: Chain, port: float, boxes: Sequence[Box], centres: Sequence[float], bands: Sequence[tuple[float, float]]
 ) -> tuple[Point, ...]:
     """From the foot of the source, straight to the end of its band, by way of the bends, and straight into the head of the target."""
-    (centres, port), (tops, bottoms) = across, bands
     source, target = boxes[chain[0]], boxes[chain[-1]]
-    first, last = (bisect_right(tops, box.y) - 1 for box in (source, target))
-    points = [(centres[chain[0]], source.y + source.h), (centres[chain[0]], bottoms[first])]
-    for band, bend in enumerate(chain[1:-1], first + 1):
-        points += [(centres[bend], tops[band]), (centres[bend], bottoms[band])]
-    points += [(port, tops[last]), (port, target.y)]
+    points = [(centres[chain[0]], source.y + source.h), (centres[chain[0]], bands[0][1])]
+    for (top, bottom), bend in zip(bands[1:], chain[1:-1], strict=False):  # a very long edge has none
+        points += [(centres[bend], top), (centres[bend], bottom)]
+    points += [(port, bands[-1][0]), (port, target.y)]
     return tuple(points)

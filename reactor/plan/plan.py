@@ -27,6 +27,7 @@ class Handler:
     retry: Retry | None
     timeout: float | None
     definition: HandlerDefinition
+    is_async: bool = True
 
 
 @dataclass(frozen=True, slots=True, eq=False)

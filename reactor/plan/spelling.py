@@ -30,7 +30,7 @@ def spell_type(annotation: Any) -> str:
     if origin is typing.Literal:
         return f"Literal[{', '.join(spell_value(arg) for arg in args)}]"
     name = getattr(annotation, "__name__", None) or getattr(origin, "__name__", str(origin))
-    return f"{printable(name)}[{', '.join(_spell_argument(arg) for arg in args)}]"
+    return f"{printable(str(name))}[{', '.join(_spell_argument(arg) for arg in args)}]"
 
 
 def spell_path(path: tuple[str | int | Key, ...]) -> str:

@@ -31,7 +31,9 @@ def handler(*params: Param, **options) -> HandlerDefinition:
 def definition(*nodes: NodeDefinition, name="checkout", inputs: tuple[InputDefinition, ...] = (), **options) -> Definition:
     """A reactor of these nodes; the last one is its output."""
     cls = options.pop("cls", None) or type(name, (), {})
-    return Definition(cls, name, options.pop("version", 1), options.pop("aliases", ()), inputs, {n.name: n for n in nodes}, nodes[-1].name, SPAN)
+    return Definition(
+        cls, name, options.pop("version", 1), options.pop("aliases", ()), inputs, {n.name: n for n in nodes}, nodes[-1].name, SPAN
+    )
 
 
 def graph(parents: list[list[int]], **options) -> Definition:
