@@ -185,7 +185,7 @@ class Incompatible(ReactorError):
 
 
 class NeedsEngine(ReactorError):
-    """This reactor can park or is asked to be durable: give it an engine."""
+    """The reactor can park or is asked to be durable: give it an engine."""
 
     code = "needs-engine"
 

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 from reactor.define import kinds
 from reactor.define.definition import FromNode, HandlerDefinition, Literally, MapDefinition, NodeDefinition, SourceDefinition
-from reactor.define.members import is_optional
 from reactor.define.retrying import Retry
 from reactor.define.teaching import def_span, parameter_span, span_of
 from reactor.errors import DefinitionError
@@ -30,10 +29,10 @@ UNDO_RETRY = Retry(5)
 
 @dataclass(frozen=True, slots=True)
 class Assembler:
-    """Reads types into a sketch. `scopes` gives the Scope of the class body that declares a function."""
+    """Reads types into a sketch. `scopes` gives the Scope of a class body."""
 
     sketch: Sketch
-    scopes: Callable[[Callable[..., Any], type[Any] | None], Scope]
+    scopes: Callable[[type[Any] | None], Scope]
     retry: Retry | None
 
     def nodes(self) -> dict[str, NodeDefinition]:
@@ -46,7 +45,7 @@ class Assembler:
         return {name: self._source(source) for name, source in self.sketch.sources.items()}
 
     def _hints(self, fn: Callable[..., Any], owner: type[Any] | None) -> dict[str, Any]:
-        return self.scopes(fn, owner).hints_of(fn, f"`{fn.__name__}`", def_span(fn))
+        return self.scopes(owner).hints_of(fn, f"`{fn.__name__}`", def_span(fn))
 
     def _source(self, made: SourceSketch) -> SourceDefinition:
         source = made.source

@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import inspect
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from reactor.define.definition import Binding, FromNode, FromResource, Items, Literally, Param
 from reactor.define.foreign import encode_foreign
 from reactor.define.members import is_optional
-from reactor.define.sources import Ref, Resource, node_of, path_of, said, spelled, stands_in
+from reactor.define.sources import Ref, Resource, node_of, path_of, said, stands_in
 from reactor.define.steps import Node, Source
 from reactor.define.teaching import def_span, nearest, parameter_span
 from reactor.errors import DefinitionError
@@ -121,8 +121,7 @@ class _Binder:
 
     def _items(self, default: Any) -> Items:
         if isinstance(default, dict):
-            values = cast("dict[Any, Any]", default)
-            return Items("dict", tuple(map(self.bind, values.values())), tuple(values))
+            return Items("dict", tuple(map(self.bind, default.values())), tuple(default))
         return Items("list" if isinstance(default, list) else "tuple", tuple(map(self.bind, default)))
 
     def _node_itself(self, default: Any) -> DefinitionError:
@@ -157,7 +156,7 @@ def through_optional(ref: Ref, where: Any, by: str) -> DefinitionError:
         f"{by} reaches into `{said(ref)}`, but `{node.name}` has a `when`: where it is skipped, its result is None",
         code="path-through-optional",
         where=where,
-        fix=f"take the whole result, `x: T | None = {node.name}.result`, and reach for `{spelled(path_of(ref)) or 'its parts'}` in the code",
+        fix=f"take the whole result, `x: T | None = {node.name}.result`, and reach into it in the code",
     )
 
 

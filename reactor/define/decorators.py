@@ -7,7 +7,6 @@ names and the graph.
 from __future__ import annotations
 
 import inspect
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Any, Concatenate, Generic, Literal, Protocol, TypeVar, overload
 
 from reactor.define.options import Options, read_options
@@ -17,6 +16,8 @@ from reactor.define.teaching import author_span, def_span
 from reactor.errors import DefinitionError
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+
     from reactor.define.retrying import Retry
     from reactor.define.seconds import Seconds
 
@@ -114,7 +115,7 @@ class _MapOver(Generic[E]):
 
 if TYPE_CHECKING:
 
-    def map_over(
+    def map_over(  # noqa: D103, PLR0913 - the face's words, by keyword; told below
         elements: Sequence[E] | Source[E],
         /,
         *,
@@ -129,7 +130,7 @@ if TYPE_CHECKING:
 
 else:  # an option that a map does not take gets an error that teaches, not Python's
 
-    def map_over(elements=None, /, **given):
+    def map_over(elements: Any = None, /, **given: Any) -> _MapOver[Any]:
         """Calls the method once for each element of a sequence (a reference, a literal) or of a `@source`; the result is a `Results`.
 
         `batch_size` elements at a time are dispatched and recorded together, at most `in_flight` batches exist at once; `retry` and

@@ -11,11 +11,11 @@ import msgspec
 
 
 def decode_foreign(declared: Any, value: Any) -> Any:
-    """msgspec's `dec_hook`: a value of the declared type, from itself or from plain data.
+    """The `dec_hook` for msgspec: a value of the declared type, from itself or from plain data.
 
     Raises `msgspec.ValidationError` where the value is neither.
     """
-    made = declared if isinstance(declared, type) else getattr(declared, "__origin__", object)
+    made: Any = declared if isinstance(declared, type) else getattr(declared, "__origin__", object)
     if isinstance(value, made):
         return value
     if hasattr(made, "model_validate"):
@@ -35,7 +35,7 @@ def _pydantic_problems(error: Any) -> str:
 
 
 def encode_foreign(value: Any) -> Any:
-    """msgspec's `enc_hook`: plain data from a value. Raises NotImplementedError where there is none."""
+    """The `enc_hook` for msgspec: plain data from a value. Raises NotImplementedError where there is none."""
     if hasattr(value, "model_dump"):
         return value.model_dump(mode="json")
     raise NotImplementedError(f"a {type(value).__name__} is not plain data")

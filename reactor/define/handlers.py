@@ -6,17 +6,18 @@ This room refuses to know which node takes which: a node that takes none has no 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Concatenate, Literal, Protocol, TypeAlias, TypeVar, overload
 
 from reactor.define.options import Options, read_options
-from reactor.define.outcomes import Continue, TryAgain
 from reactor.define.teaching import author_span, def_span
 from reactor.errors import DefinitionError
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
     from reactor.define.failing import StepError
+    from reactor.define.outcomes import Continue, TryAgain
     from reactor.define.retrying import Retry
     from reactor.define.seconds import Seconds
 
@@ -55,7 +56,9 @@ class Compensate(Protocol[T]):
     @overload
     def __call__(
         self, *, retry: Retry | None = None, timeout: Seconds | None = None
-    ) -> Callable[[Callable[Concatenate[Any, StepError, ...], Awaitable[Continue[T] | TryAgain | None]]], Callable[..., Awaitable[Any]]]: ...
+    ) -> Callable[
+        [Callable[Concatenate[Any, StepError, ...], Awaitable[Continue[T] | TryAgain | None]]], Callable[..., Awaitable[Any]]
+    ]: ...
 
 
 class _Node(Protocol):
@@ -71,9 +74,10 @@ class Register:
 
     def __init__(self, node: _Node, kind: HandlerKind) -> None:
         self._node = node
-        self._kind = kind
+        self._kind: HandlerKind = kind
 
     def __call__(self, fn: Any = None, /, **given: Any) -> Any:
+        """Register this function, or give the decorator that will. Raises DefinitionError for what cannot be a handler."""
         options = read_options(self._kind, given)
         return self._register(options)(fn) if fn is not None else self._register(options)
 
@@ -88,7 +92,9 @@ class Register:
     def _check(self, fn: Any) -> None:
         node, kind = self._node, self._kind
         if not inspect.isfunction(fn):
-            raise self._wrong(f"decorates {fn!r}", "handler-not-a-function", f"put `@{node.name}.{kind}` on an `async def` of the class body")
+            raise self._wrong(
+                f"decorates {fn!r}", "handler-not-a-function", f"put `@{node.name}.{kind}` on an `async def` of the class body"
+            )
         if not inspect.iscoroutinefunction(inspect.unwrap(fn)):
             raise self._wrong(f"decorates the plain `{fn.__name__}`", "handler-not-async", f"make it `async def {fn.__name__}`", fn)
         if node.owner is not None:

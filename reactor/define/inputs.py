@@ -8,6 +8,7 @@ from __future__ import annotations
 import copy
 import dataclasses
 import functools
+import inspect
 import typing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, get_args, get_origin
@@ -71,8 +72,8 @@ def field_names(cls: type[Any]) -> dict[str, type[Any]]:
     """The annotated names of a class and its reactor bases, with the class that declares each last."""
     found: dict[str, type[Any]] = {}
     for base in reversed(cls.__mro__):
-        if kinds.is_reactor(base) and base.__reactor__ is not None:
-            for name, annotation in base.__dict__.get("__annotations__", {}).items():
+        if vars(base).get("__reactor__") is not None:
+            for name, annotation in inspect.get_annotations(base).items():
                 if not _is_class_var(annotation):
                     found[name] = base
     return found
@@ -90,7 +91,8 @@ def check_names(cls: type[Any], nodes: Mapping[str, Node[Any]], span: Span) -> N
         default = base.__dict__.get(name)
         where = line_of_field(span, name)
         if name in nodes or isinstance(default, Source):
-            raise DefinitionError(f"`{name}` is an input and a node", code="input-and-node", where=where, fix="give the two different names")
+            what = f"`{name}` is an input and a node"
+            raise DefinitionError(what, code="input-and-node", where=where, fix="give the two different names")
         if isinstance(default, Node) or stands_in(default):
             raise DefinitionError(
                 f"the default of the input `{name}` is {default!r}, which only a node's parameter can be bound to",

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import collections.abc
 import types
-import typing
 from typing import TYPE_CHECKING, Annotated, Any, Union, get_args, get_origin
 
 import msgspec
@@ -89,7 +88,7 @@ def check_storable(annotation: Any, what: str, where: Span) -> None:
         )
     if "custom type" not in reason:
         raise DefinitionError(
-            f"{what} is `{name_of(annotation)}`, which cannot be stored: {reason.split(' - type')[0]}",
+            f"{what} is `{name_of(annotation)}`, which cannot be stored: {reason.partition(' - type')[0]}",
             code="type-not-storable",
             where=where,
             fix="make it a msgspec Struct with a field for each, or one type of the union",
@@ -106,5 +105,5 @@ def output_of(child: type[Any]) -> Any:
     if node.returns is None:
         return None
     if node.kind == "map":
-        return Results[node.returns]
+        return Results.__class_getitem__(node.returns)
     return node.returns | None if node.when is not None else node.returns

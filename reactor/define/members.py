@@ -60,7 +60,8 @@ class Members:
         """The most derived handler of a node: an override keeps the ones of its name."""
         for node in reversed(self.history[name]):
             if kind in node.handlers:
-                return node.handlers[kind]
+                found: Handler = node.handlers[kind]
+                return found
         return None
 
 

@@ -6,7 +6,6 @@ This room refuses to know how an outcome comes about: it holds the words only.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import TYPE_CHECKING, Generic, Literal, TypeAlias, TypeVar
 
 from reactor.define.seconds import Seconds, as_seconds
@@ -72,6 +71,7 @@ class Continue(Generic[T]):
 class TryAgain:
     """Returned by `compensate`: call the step again after a delay in seconds, outside its retry budget, at most ten times.
 
+    >>> from datetime import timedelta
     >>> TryAgain(timedelta(minutes=1))
     TryAgain(after=60.0)
     """

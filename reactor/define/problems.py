@@ -49,7 +49,9 @@ def _problem(field: InputDefinition, value: Any, *, str_keys: bool) -> tuple[str
     except RecursionError:
         return field.name, "is nested too deeply"
     except msgspec.MsgspecError as error:
-        return (field.name, f"is no valid `{kinds.name_of(field.type)}`, got {MASK}") if field.secret else _told(field.name, value, str(error))
+        if field.secret:
+            return field.name, f"is no valid `{kinds.name_of(field.type)}`, got {MASK}"
+        return _told(field.name, value, str(error))
     return None
 
 

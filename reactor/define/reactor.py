@@ -54,6 +54,7 @@ class Reactor:
     >>> from reactor.define.decorators import step
     >>> class Greet(Reactor):
     ...     name: str
+    ...
     ...     @step
     ...     async def output(self) -> str:
     ...         return f"hello {self.name}"
@@ -84,11 +85,11 @@ class Reactor:
 
     else:  # an option that a reactor does not take gets an error that teaches, not Python's
 
-        def __init_subclass__(cls, **options):
+        def __init_subclass__(cls, **options: Any) -> None:
             super().__init_subclass__()
             declare(cls, options, author_frame())
 
-        def __init__(self, /, **given):
+        def __init__(self, /, **given: Any) -> None:
             _fill(self, inputs_of(type(self)).accept(given, author_span), author_span)
 
     def __setattr__(self, name: str, value: object) -> None:
@@ -136,7 +137,8 @@ def _fill(reactor: Reactor, values: dict[str, Any], where: Callable[[], Span] | 
         broken = _broken_rule(reactor)
         if broken is not None:  # outside of `except`: a chained exception could tell a secret
             text, span = broken
-            error = InputInvalid(text, code="input-rule", where=span or (where() if where else None), fix="mend the inputs; nothing was begun")
+            span = span or (where() if where is not None else None)
+            error = InputInvalid(text, code="input-rule", where=span, fix="mend the inputs; nothing was begun")
             error.problems = (("", text),)
             raise error
 
@@ -176,15 +178,13 @@ def restored(cls: type[R], values: Mapping[str, Any]) -> R:
 def inputs_of(cls: type[Any]) -> Inputs:
     """The inputs of a reactor class. Raises DefinitionError where an annotation does not resolve."""
     record = record_of(cls)
-    if record.inputs is None:
-        try:
-            _resolve_inputs(cls, record)
-        except Unresolved as unresolved:
-            error = unresolved.as_error()
-        else:
-            return inputs_of(cls)
-        raise error
-    return record.inputs
+    if record.inputs is not None:
+        return record.inputs
+    try:
+        return _resolve_inputs(cls, record)
+    except Unresolved as unresolved:
+        error = unresolved.as_error()
+    raise error
 
 
 # ---- what is taken down of a class ----------------------------------------------------------------------------
@@ -217,22 +217,23 @@ def definition_of(cls: type[Any]) -> Definition:
     Raises DefinitionError where an annotation names what is not there, for what its type then shows, and for an abstract class.
     """
     record = record_of(cls)
-    if record.definition is None:
-        try:
-            _resolve(cls, record)
-        except Unresolved as unresolved:
-            error = unresolved.as_error()
-        else:
-            return definition_of(cls)
-        raise error
-    if not record.definition.output:
+    definition = record.definition or _resolved(cls, record)
+    if not definition.output:
         raise DefinitionError(
             f"{cls.__name__} is abstract: it has no output",
             code="abstract",
             where=record.span,
             fix="subclass it, and give the subclass an `output`",
         )
-    return record.definition
+    return definition
+
+
+def _resolved(cls: type[Any], record: Record) -> Definition:
+    try:
+        return _resolve(cls, record)
+    except Unresolved as unresolved:
+        error = unresolved.as_error()
+    raise error
 
 
 def declare(cls: type[Any], options: Mapping[str, Any], frame: FrameType | None) -> None:
@@ -255,42 +256,42 @@ def declare(cls: type[Any], options: Mapping[str, Any], frame: FrameType | None)
         return  # asked again when it is first needed; the scope keeps what it needs for that
 
 
-def _resolve_inputs(cls: type[Any], record: Record) -> None:
+def _resolve_inputs(cls: type[Any], record: Record) -> Inputs:
     hints: dict[str, Any] = {}
     for base in reversed(cls.__mro__):
         made: Record | None = vars(base).get("__reactor__")
         if made is not None:
             hints.update(made.scope.fields(made.span))
     record.inputs = read_inputs(cls, hints, record.span)
+    return record.inputs
 
 
-def _resolve(cls: type[Any], record: Record) -> None:
-    if record.inputs is None:
-        _resolve_inputs(cls, record)
-    made, inputs = record.sketch, record.inputs
-    if made is None or inputs is None:
+def _resolve(cls: type[Any], record: Record) -> Definition:
+    inputs = record.inputs or _resolve_inputs(cls, record)
+    if record.sketch is None:
         raise _half_made(cls, record)
-    assembler = Assembler(made, _scope_of, record.retry)
+    assembler = Assembler(record.sketch, _scope_of, record.retry)
     nodes = assembler.nodes()
     check_flags(nodes)
     end = max([record.span.line, *(node.span.end_line for node in nodes.values() if node.span.file == record.span.file)])
-    record.definition = Definition(
+    record.definition = definition = Definition(
         cls=cls,
         name=record.options.name,
         version=record.options.version,
         aliases=record.options.aliases,
         inputs=inputs.fields,
         nodes=nodes,
-        output=made.members.output or "",
+        output=record.sketch.members.output or "",
         span=Span(record.span.file, record.span.line, end),
         retry=record.retry,
         max_running=record.max_running,
         sources=assembler.sources(),
     )
     record.scope.resolved()
+    return definition
 
 
-def _scope_of(fn: Callable[..., Any], owner: type[Any] | None) -> Scope:
+def _scope_of(owner: type[Any] | None) -> Scope:
     record: Record | None = vars(owner).get("__reactor__") if owner is not None else None
     return record.scope if record is not None else Scope(owner or object, None)
 

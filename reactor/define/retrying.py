@@ -153,7 +153,7 @@ def _strategy(option: str, said: Any) -> Callable[[Any], Any] | None:
     if said is None:
         return None
     if isinstance(said, type) or not callable(said):
-        fix = f"make one of it: `{said.__name__}(…)`" if isinstance(said, type) else "give one of tenacity's strategies, or a plain function"
+        fix = f"make one: `{said.__name__}(…)`" if isinstance(said, type) else "give one of tenacity's strategies, or a plain function"
         raise DefinitionError(f"the `{option}` of a Retry is {said!r}", code="not-a-strategy", where=author_span(), fix=fix)
     if inspect.iscoroutinefunction(said) or inspect.iscoroutinefunction(type(said).__call__):
         raise _async_strategy(option)

@@ -7,6 +7,7 @@ test), and only until it does. This room refuses to know what an annotation is f
 from __future__ import annotations
 
 import builtins
+import inspect
 import sys
 import typing
 from typing import TYPE_CHECKING, Any
@@ -62,7 +63,7 @@ class Scope:
         """The annotated names of the class body itself, as types. Raises Unresolved."""
         found = self._hints.get(0)
         if found is None:
-            raw = self._cls.__dict__.get("__annotations__", {})
+            raw = inspect.get_annotations(self._cls)
             alone = type(self._cls.__name__, (), {"__annotations__": raw, "__module__": self._cls.__module__})
             found = self._hints[0] = self._resolve(alone, self._globals(), f"`{self._cls.__name__}`", where)
         return found
@@ -81,7 +82,7 @@ class Scope:
         try:
             return typing.get_type_hints(annotated, globalns, names, include_extras=True)
         except NameError as error:
-            missing = error.name
+            missing = error.name or str(error)
         except AttributeError as error:
             missing = f"….{error.name}"
         except (SyntaxError, TypeError) as error:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import inspect
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from reactor.define.binding import Read, read_function, references, through_optional
 from reactor.define.definition import FromNode, Literally
@@ -37,7 +37,7 @@ class HandlerSketch:
 class SourceSketch:
     """A source and its parameters."""
 
-    source: Source[Any]
+    source: Any  # a Source; declared as one, a checker would take the field for a descriptor
     read: Read
 
 
@@ -193,7 +193,7 @@ def _final(cls: type[Any], fn: Callable[..., Any]) -> Callable[..., Any]:
     if final is fn:
         return fn
     if inspect.isfunction(final) and inspect.iscoroutinefunction(inspect.unwrap(final)):
-        return final
+        return cast("Callable[..., Any]", final)
     raise DefinitionError(
         f"`{fn.__name__}` is an undo or compensate in {owners[0].__name__}, and no `async def` here",
         code="override-kind",
@@ -213,13 +213,13 @@ def _ancestors(made: Sketch, name: str) -> dict[str, None]:
     return found
 
 
-def _out_of_reach(
-    name: str, kind: str, fn: Callable[..., Any], param: str, wanted: str, reachable: dict[str, None]
-) -> DefinitionError:
+def _out_of_reach(name: str, kind: str, fn: Callable[..., Any], param: str, wanted: str, reachable: dict[str, None]) -> DefinitionError:
     own = wanted == name
+    why = f"on which `{name}` does not depend"
+    if own:
+        why = "which it is handed already" if kind == "undo" else "which failed and has none"
     return DefinitionError(
-        f"`{param}` of `{fn.__name__}` is the result of `{wanted}`, "
-        + (f"which the {kind} is " + ("handed already" if kind == "undo" else "never given: it failed") if own else f"on which `{name}` does not depend"),
+        f"`{param}` of `{fn.__name__}` is the result of `{wanted}`, {why}",
         code="handler-out-of-reach",
         where=parameter_span(fn, param),
         known=tuple(reachable),

@@ -73,7 +73,8 @@ def spelled(path: Path) -> str:
 
 
 def _refused(ref: Ref, what: str, fix: str) -> DefinitionError:
-    return DefinitionError(f"the reference `{said(ref)}` {what}: its value does not exist yet", code="reference-used", where=author_span(), fix=fix)
+    what = f"the reference `{said(ref)}` {what}: its value does not exist yet"
+    return DefinitionError(what, code="reference-used", where=author_span(), fix=fix)
 
 
 _FIX = "take it as a parameter's default, `x: T = {}`, and work on `x` in the step's own code"
