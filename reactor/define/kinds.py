@@ -105,5 +105,6 @@ def output_of(child: type[Any]) -> Any:
     if node.returns is None:
         return None
     if node.kind == "map":
-        return Results.__class_getitem__(node.returns)
+        results: Any = Results
+        return results[node.returns]
     return node.returns | None if node.when is not None else node.returns

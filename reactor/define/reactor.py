@@ -192,7 +192,7 @@ def inputs_of(cls: type[Any]) -> Inputs:
 
 def record_of(cls: type[Any]) -> Record:
     """All that is known of a reactor class. Raises DefinitionError for what is none."""
-    record: Record | None = vars(cls).get("__reactor__") if isinstance(cls, type) else None
+    record: Record | None = getattr(cls, "__dict__", {}).get("__reactor__")
     if record is None:
         raise DefinitionError(
             f"{cls!r} is no reactor class of its own",

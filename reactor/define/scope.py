@@ -89,7 +89,7 @@ class Scope:
             raise DefinitionError(
                 f"an annotation of {of} is no type: {error}", code="annotation-not-a-type", where=where, fix="annotate with a type"
             ) from None
-        raise Unresolved(missing, of, where, [*names, *globalns, *vars(builtins)])
+        raise Unresolved(missing, of, where, [*names, *globalns, *(name for name, value in vars(builtins).items() if isinstance(value, type))])
 
     def _names(self, annotated: Any, globalns: dict[str, Any]) -> dict[str, Any]:
         names = {k: v for k, v in vars(self._cls).items() if k not in globalns and not hasattr(builtins, k)}

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import inspect
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from reactor.define.binding import Read, read_function, references, through_optional
 from reactor.define.definition import FromNode, Literally
@@ -189,17 +189,19 @@ def _final(cls: type[Any], fn: Callable[..., Any]) -> Callable[..., Any]:
     owners = [base for base in cls.__mro__ if vars(base).get(fn.__name__) is fn]
     if not owners or fn.__name__ == "_":
         return fn
-    final = getattr(cls, fn.__name__)
-    if final is fn:
-        return fn
-    if inspect.isfunction(final) and inspect.iscoroutinefunction(inspect.unwrap(final)):
-        return cast("Callable[..., Any]", final)
+    final: Callable[..., Any] = getattr(cls, fn.__name__)
+    if final is fn or _is_async(final):
+        return final
     raise DefinitionError(
         f"`{fn.__name__}` is an undo or compensate in {owners[0].__name__}, and no `async def` here",
         code="override-kind",
         where=def_span(final) if inspect.isfunction(final) else def_span(fn),
         fix=f"make it `async def {fn.__name__}`, or give it another name",
     )
+
+
+def _is_async(fn: Any) -> bool:
+    return inspect.isfunction(fn) and inspect.iscoroutinefunction(inspect.unwrap(fn))
 
 
 def _ancestors(made: Sketch, name: str) -> dict[str, None]:

@@ -76,16 +76,18 @@ class Bound(Typed[T_co], Generic[T_co, R_co]):
             )
         return cast("Awaitable[R_co]", _called_alone(self._node.fn, self._instance, args, kwargs))
 
-    def __getattr__(self, name: str) -> NoReturn:
-        if name.startswith("__"):  # a protocol's question (inspect, mock, copy), not the author's
-            raise AttributeError(name)
-        node = self._node.name
-        raise NoSuchAttribute(
-            f"`self.{node}` has no `{name}`: on an instance a node is its own code, not its result",
-            code="no-result-on-instance",
-            where=author_span(),
-            fix=f"take the result as a parameter's default in the class body, `x: T = {node}.result`",
-        )
+    if not TYPE_CHECKING:  # a checker knows what is not there; this is for whoever runs without one
+
+        def __getattr__(self, name: str) -> NoReturn:
+            if name.startswith("__"):  # a protocol's question (inspect, mock, copy), not the author's
+                raise AttributeError(name)
+            node = self._node.name
+            raise NoSuchAttribute(
+                f"`self.{node}` has no `{name}`: on an instance a node is its own code, not its result",
+                code="no-result-on-instance",
+                where=author_span(),
+                fix=f"take the result as a parameter's default in the class body, `x: T = {node}.result`",
+            )
 
     def __repr__(self) -> str:
         return f"<{self._node.kind} {self._node.name} of {self._instance!r}>"
@@ -155,18 +157,20 @@ class Node(Typed[T_co]):
         """The reference to this node's result, for another node's default; attribute paths may follow."""
         return cast("T_co", Ref(self))
 
-    def __getattr__(self, name: str) -> NoReturn:
-        if name.startswith("__"):
-            raise AttributeError(name)
-        takes = [word for word in ("result", "undo", "compensate") if hasattr(type(self), word)]
-        raise NoSuchAttribute(
-            f"the {self.kind} `{self.name}` has no `{name}`",
-            code="no-such-node-attribute",
-            where=author_span(),
-            known=takes,
-            nearest=nearest(name, takes),
-            fix=_HINTS.get((self.kind, name), f"for a part of its value say `{self.name}.result.{name}`"),
-        )
+    if not TYPE_CHECKING:  # a checker knows what is not there; this is for whoever runs without one
+
+        def __getattr__(self, name: str) -> NoReturn:
+            if name.startswith("__"):
+                raise AttributeError(name)
+            takes = [word for word in ("result", "undo", "compensate") if hasattr(type(self), word)]
+            raise NoSuchAttribute(
+                f"the {self.kind} `{self.name}` has no `{name}`",
+                code="no-such-node-attribute",
+                where=author_span(),
+                known=takes,
+                nearest=nearest(name, takes),
+                fix=_HINTS.get((self.kind, name), f"for a part of its value say `{self.name}.result.{name}`"),
+            )
 
     def __repr__(self) -> str:
         return f"<{self.kind} {self.owner.__name__ + '.' if self.owner else ''}{self.name}>"
