@@ -63,14 +63,20 @@ def uses_of(node: PlanNode) -> list[Use]:
 
 def type_of(node: PlanNode) -> str:
     """The type of what dependents get, spelt out: `Results[Parcel]` of a map, `Card | None` behind a `when`."""
-    if node.returns is not None or not node.children:
-        spelt = spell_type(node.returns)
-    else:
-        outputs = [spell_type(child.nodes[child.output].returns) for child in map(plan_of, node.children)]
-        spelt = " | ".join(dict.fromkeys(outputs))
+    spelt = " | ".join(dict.fromkeys(_types(node, set())))
     if node.kind == "map":
         return f"Results[{spelt}]"
     return spelt if node.when < 0 or spelt == "None" else f"{spelt} | None"
+
+
+def _types(node: PlanNode, seen: set[type[Any]]) -> Iterator[str]:
+    """Of a node that returns reactors, the types of their outputs; of a ring that has none of its own, `…`."""
+    if node.returns is not None or not node.children:
+        yield spell_type(node.returns)
+        return
+    for child in node.children:
+        plan = plan_of(child)
+        yield from _types(plan.nodes[plan.output], {*seen, child}) if child not in seen else ["…"]
 
 
 def flags_of(node: PlanNode) -> list[str]:

@@ -145,7 +145,7 @@ def parent_of(child):
     return plan_of(Parent).fingerprint
 
 
-def child_of(result, grandchild=None):
+def child_of(result):
     """A reactor whose result has this type."""
 
     class Child(Reactor):
@@ -153,19 +153,25 @@ def child_of(result, grandchild=None):
         async def output(self) -> result:
             raise NotImplementedError
 
-    class Nested(Reactor, name="Child"):
+    return Child
+
+
+def nested(grandchild):
+    """A reactor that only returns another."""
+
+    class Nested(Reactor):
         @compose
         async def output(self) -> grandchild:
             return grandchild()
 
-    return Child if grandchild is None else Nested
+    return Nested
 
 
 def test_a_change_in_a_child_changes_its_parents():
     """A child's nodes live in the parent's record; so do a grandchild's."""
     assert parent_of(child_of(int)) == parent_of(child_of(int))
     assert parent_of(child_of(int)) != parent_of(child_of(str))
-    assert parent_of(child_of(int, child_of(int))) != parent_of(child_of(int, child_of(str)))
+    assert parent_of(nested(child_of(int))) != parent_of(nested(child_of(str)))
 
 
 def test_reactors_that_contain_each_other_have_fingerprints():
