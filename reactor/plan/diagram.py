@@ -82,9 +82,11 @@ def _types(node: PlanNode, seen: set[type[Any]]) -> Iterator[str]:
 def flags_of(node: PlanNode) -> list[str]:
     """What else the author said of a node, a few words each: `retry 4`, `timeout 5 s`, `undo`."""
     definition, flags = node.definition, []
-    if node.map is not None:
-        flags.append(f"{node.map.batch_size} a batch, {node.map.in_flight} in flight")
-        if node.map.on_error == "collect":
+    if definition.map is not None:
+        if isinstance(definition.map.elements, SourceDefinition):
+            flags.append(f"from {definition.map.elements.name}")
+        flags.append(f"{definition.map.batch_size} a batch, {definition.map.in_flight} in flight")
+        if definition.map.on_error == "collect":
             flags.append("collect")
     if node.retry is not None:
         flags.append("retry" if node.retry.stop is not None else f"retry {node.retry.attempts}")

@@ -69,7 +69,7 @@ def printable(text: str, most: int = 200) -> str:
     r"""Text on one line, with everything unprintable written as an escape, and cut at `most` characters.
 
     >>> printable("a" + chr(10) + chr(27) + "[31m")
-    'a\\\\n\\\\x1b[31m'
+    'a\\n\\x1b[31m'
     """
     clean = text if text.isprintable() else "".join(char if char.isprintable() else _escape(char) for char in text)
     return clean if len(clean) <= most else f"{clean[: most - 1]}…"

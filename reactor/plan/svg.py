@@ -27,7 +27,7 @@ _ICON = 22.0
 _MARGIN = 28.0
 _TEXT_MOST = 300.0  # pixels of one line on a card
 _NAME, _TYPE, _FLAGS, _TITLE = 13.5, 12.0, 11.0, 19.0  # font sizes
-_CHAR_WIDTHS = {**dict.fromkeys("iIjl.,:;'|!()[]{}ft r", 0.36), **dict.fromkeys("mwMW@%…", 0.92)}
+_CHAR_WIDTHS = {**dict.fromkeys("iIjl.,:;'|!()[]{}ft r", 0.36), **dict.fromkeys("mwMW@%…↺", 0.92)}
 
 _ICONS = {
     "step": '<path d="M5.5 3.2 13 8l-7.5 4.8z"/>',

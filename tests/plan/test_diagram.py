@@ -59,6 +59,7 @@ def test_flags_say_the_rest_in_a_few_words():
     assert flags_of(named(plan, "approval")) == ["timeout 2 d", "3 payloads", "compensate"]
     assert flags_of(named(plan, "ship")) == ["50 a batch, 2 in flight", "collect"]
     assert flags_of(named(plan, "reserve")) == ["undo"]
+    assert flags_of(named(plan_of(Sweep), "output")) == ["from orders", "100 a batch, 4 in flight"]
 
 
 # ---- JSON ------------------------------------------------------------------------------------------------------
