@@ -14,7 +14,7 @@ from reactor.define.failing import Failure
 
 Call: TypeAlias = Literal["do", "undo", "compensate"]
 Verdict: TypeAlias = Literal["stands", "continued", "try_again"]
-StopMode: TypeAlias = Literal["settle", "cancel", "abandon", "undo", "deadline"]
+StopMode: TypeAlias = Literal["settle", "halt", "cancel", "abandon", "undo", "deadline"]
 EndStatus: TypeAlias = Literal["succeeded", "failed", "stuck", "halted", "cancelled", "undone", "superseded"]
 
 
@@ -146,7 +146,7 @@ class CallCancelled(Event, tag="call_cancelled"):
 
 
 class StopRequested(Event, tag="stop_requested"):
-    """A message from outside, or the deadline: settle (a batch whose map is failing), cancel, abandon (cancel without undo), undo."""
+    """A message from outside, or the deadline: cancel, abandon (cancel without undo), undo; to a batch: settle (its map is failing), halt."""
 
     mode: StopMode
     reason: str = ""
@@ -168,6 +168,7 @@ class Kept(Event, tag="kept"):
 
     value: Any = None
     skipped: bool = False
+    child: Any = None  # what a later undo of a compose or map needs: opaque here
 
 
 class RunStarted(Event, tag="run_started"):

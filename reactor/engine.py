@@ -1,0 +1,367 @@
+"""The composition root: wires time, slots, resources and records, and holds the runs that it drives.
+
+Importing it fills the one slot through which `await Checkout(…)` finds how to be performed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, TypeVar, overload
+
+from reactor.define import reactor as reactors
+from reactor.define.reactor import Reactor, definition_of
+from reactor.define.seconds import Seconds, as_seconds
+from reactor.errors import Expired, NeedsEngine, ReactorError, RunConflict, UnknownRun, WrongState
+from reactor.machine.events import RunStarted, UndoRequested
+from reactor.machine.machine import Machine
+from reactor.plan.compile import plan_of
+from reactor.run import restarting
+from reactor.run.awaiting import cannot_park, perform
+from reactor.run.context import LOGGER
+from reactor.run.failures import secret_texts
+from reactor.run.finding import Page, Wanted, page_of
+from reactor.run.handle import Run
+from reactor.run.ids import ID, new_id
+from reactor.run.live import ALLOWED, Live
+from reactor.run.observe import Event, Log
+from reactor.run.runner import Runner
+from reactor.run.site import SETTLE, Site
+from reactor.run.slots import Slots
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from datetime import datetime
+
+    from reactor.define.outcomes import Outcome, Status
+    from reactor.define.steps import HasOutput, Interrupt
+    from reactor.plan.plan import Plan
+    from reactor.run.delivery import Delivery
+
+T = TypeVar("T")
+
+reactors.perform = perform
+
+
+class Engine:
+    """Wires a store and resources; drives runs while it is open.
+
+    `concurrency` bounds the calls in flight in this process, `settle` (seconds) the time that calls without a timeout have when their
+    run is failing, `retention` how long an ended run is kept. `resources` replaces providers, as tests want it. `observers` get every
+    recorded event. `debug=True` passes every result through its bytes and warns of reactors awaited inside steps.
+
+    >>> import asyncio
+    >>> from reactor import Engine, Reactor, Succeeded, step
+    >>> class Greet(Reactor):
+    ...     name: str
+    ...
+    ...     @step
+    ...     async def output(self) -> str:
+    ...         return f"hello {self.name}"
+    >>> async def main() -> None:
+    ...     async with Engine() as engine:
+    ...         print((await engine.run(Greet(name="ann"), id="g-1")).value)
+    >>> asyncio.run(main())
+    hello ann
+    """
+
+    def __init__(  # noqa: PLR0913  # the face's words, by keyword
+        self,
+        store: str = "memory://",
+        *,
+        reactors: Sequence[type[Reactor]] = (),
+        resources: Mapping[Callable[..., Any], Callable[..., Any]] | None = None,
+        observers: Sequence[Callable[[Event], None]] = (),
+        concurrency: int = 1000,
+        settle: Seconds = SETTLE,
+        retention: Seconds = timedelta(days=7),
+        debug: bool = False,
+    ) -> None:
+        if store != "memory://":
+            raise ReactorError(
+                f"no store answers to {store!r}", code="unknown-store", known=("memory://",), fix="leave it out, or say `memory://`"
+            )
+        if concurrency < 1:
+            raise ReactorError(f"`concurrency` is {concurrency}", code="bad-concurrency", fix="give a whole number from 1")
+        self._overrides = resources
+        self._observers = tuple(observers)
+        self._concurrency = concurrency
+        self._settle = as_seconds(settle, "settle", zero=True)
+        self._retention = as_seconds(retention, "retention", zero=True)
+        self._debug = debug
+        self._site: Site | None = None
+        self._served: dict[str, type[Reactor]] = {}
+        self._runs: dict[str, Live] = {}  # by whole name, in the order of their creation
+        self._latest: dict[str, Live] = {}  # by the name that restarts share
+        self._ended: list[Live] = []  # oldest end first
+        self._expired: dict[str, None] = {}
+        self._driven: dict[str, int] = {}  # runs of a reactor that are driven
+        self._waiting: dict[str, list[Live]] = {}
+        self._restarts: set[asyncio.Task[Any]] = set()
+        for reactor in reactors:
+            self._serve(reactor)
+
+    async def __aenter__(self) -> Engine:
+        """Open it. Once closed it can be opened again; its runs in memory are gone then."""
+        if self._site is not None:
+            raise WrongState("the engine is open already", code="engine-open", fix="open it once and share it")
+        self._site = Site(slots=Slots(self._concurrency), overrides=self._overrides, settle=self._settle, debug=self._debug)
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        """Close it: runs that have not ended are let go of, which for this store means that they are lost; then resources are closed."""
+        site, self._site = self._site, None
+        if site is None:
+            return
+        lost = [live for live in self._runs.values() if live.runner.machine.state.ended is None]
+        if lost:
+            LOGGER.warning("the engine closed with %d runs that had not ended: %s", len(lost), ", ".join(live.run_id for live in lost[:10]))
+        for live in lost:
+            live.log.closed = True
+            await live.runner.release()
+            if not live.runner.end.done():
+                live.runner.end.set_result(None)
+            live.log.wake()
+        for task in list(self._restarts):
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task
+        self._runs.clear()
+        self._latest.clear()
+        self._ended.clear()
+        self._driven.clear()
+        self._waiting.clear()
+        await site.close()
+
+    # ---- runs -------------------------------------------------------------------------------------------------
+
+    async def run(
+        self, reactor: HasOutput[T], /, *, id: str | None = None, deadline: Seconds | None = None, tags: Sequence[str] = ()
+    ) -> Outcome[T]:
+        """Start the run, or join it, and wait until it ends. Raises what `start` raises; never for a run that failed."""
+        run = await self.start(reactor, id=id, deadline=deadline, tags=tags)
+        return await run.outcome()
+
+    async def start(
+        self,
+        reactor: HasOutput[T],
+        /,
+        *,
+        id: str | None = None,
+        offload: bool | str = False,
+        deadline: Seconds | None = None,
+        tags: Sequence[str] = (),
+    ) -> Run[T]:
+        """Begin the run, or join it where reactor and id are known, and return at once.
+
+        `deadline`: seconds from now that bound the forward phase. Raises RunConflict where the id has other inputs, Expired where its
+        run is past retention, NeedsEngine where an interrupt could park it or a queue would be needed.
+        """
+        site = self._open_site()
+        if not isinstance(reactor, Reactor):
+            raise ReactorError(f"{reactor!r} is no reactor", code="not-a-reactor", fix="make an instance: `Checkout(order_id=…)`")
+        if offload:
+            raise NeedsEngine("this engine has no queue to offload to", code="no-queue", fix="leave `offload` out: the run is driven here")
+        plan = plan_of(type(reactor))
+        if plan.may_park:
+            raise cannot_park(plan)
+        self._serve(type(reactor))
+        self._expire(site.now())
+        run_id = f"{plan.name}:{self._checked(id)}"
+        known = self._latest.get(run_id)
+        if known is not None:
+            return Run(self._same(known, reactor), self)
+        if run_id in self._expired:
+            raise _expired(run_id)
+        live = self._make(run_id, reactor, plan, tuple(tags))
+        seconds = None if deadline is None else as_seconds(deadline, "deadline", zero=True)
+        self._begin(live, _started(live, site, seconds))
+        return Run(live, self)
+
+    @overload
+    async def get(self, run_id: str, /) -> Run[Any]: ...
+    @overload
+    async def get(self, reactor: type[HasOutput[T]], id: str, /) -> Run[T]: ...
+    async def get(self, *args: Any) -> Any:
+        """The run of a whole name, or of a reactor and an id; of a restarted one, the newest. Raises UnknownRun or Expired."""
+        site = self._open_site()
+        self._expire(site.now())
+        run_id = args[0] if len(args) == 1 else f"{definition_of(args[0]).name}:{args[1]}"
+        live = self._latest.get(run_id) or self._runs.get(run_id)
+        if live is not None:
+            return Run(live, self)
+        if run_id in self._expired:
+            raise _expired(run_id)
+        raise UnknownRun(f"there is no run `{run_id}`", fix="say its whole name, `{reactor}:{id}`, or `get(Checkout, id)`")
+
+    async def find(  # noqa: PLR0913  # the face's words, by keyword
+        self,
+        *,
+        reactor: type[Reactor] | str | None = None,
+        status: Status | None = None,
+        tag: str | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        where: Mapping[str, object] | None = None,
+        text: str | None = None,
+        limit: int = 50,
+        cursor: str | None = None,
+    ) -> Page[Run[Any]]:
+        """Newest first. `where`: indexed inputs; `text`: prefix of an id or of an indexed input; `total` counts all that match."""
+        self._expire(self._open_site().now())
+        name = definition_of(reactor).name if isinstance(reactor, type) else reactor
+        wanted = Wanted(name, status, tag, since, until, dict(where or {}), text)
+        page = page_of(self._runs, wanted, limit, cursor)
+        return Page([Run(live, self) for live in page.items], page.cursor, page.total)
+
+    async def signal(  # noqa: PLR0913  # the face's words, by keyword
+        self,
+        interrupt: Interrupt[T],
+        payload: T,
+        /,
+        *,
+        run_id: str | None = None,
+        correlation_id: str | None = None,
+        delivery_id: str | None = None,
+    ) -> Delivery:
+        """Answer an interrupt. Raises NeedsEngine: no run of this store can be parked by one."""
+        del payload, run_id, correlation_id, delivery_id
+        raise NeedsEngine(
+            f"nothing can wait for `{interrupt.name}`: this engine's store keeps no parked runs, and refuses reactors that could park",
+            code="cannot-park",
+        )
+
+    # ---- what a handle asks for -------------------------------------------------------------------------------
+
+    async def restart_run(self, live: Live, from_step: str | None) -> Run[Any]:
+        """Undo what is not kept, then begin the run that supersedes this one. Whoever asks may go away meanwhile."""
+        live.may("restart")
+        kept = restarting.kept_nodes(live, from_step)
+        task = asyncio.ensure_future(self._restart(live, kept, from_step))
+        self._restarts.add(task)
+        task.add_done_callback(self._restarts.discard)
+        return Run(await asyncio.shield(task), self)
+
+    async def _restart(self, live: Live, kept: list[int], from_step: str | None) -> Live:
+        site = self._open_site()
+        partial = restarting.partial_maps(live, kept, from_step)
+        undone_already = live.status in ("failed", "undone") or live.undone_by_cancel
+        if not undone_already:
+            live.reopen(UndoRequested(site.now(), "", restarting.keep_addresses(live, kept, partial), "superseded"))
+            while live.runner.machine.state.ended is None:
+                await asyncio.wait([live.runner.end])
+            if live.runner.machine.state.ended == "stuck":
+                raise WrongState(f"{live.run_id} is stuck: what was not to be kept could not be undone", fix="retry its rollback, then restart it")
+        live.superseded = True
+        number = int(live.run_id.partition("~")[2] or 1) + 1
+        new = self._make(f"{live.base}~{number}", live.reactor, live.plan, live.tags)
+        facts = list(restarting.kept_facts(live, kept, partial, site.now()))
+        self._begin(new, _started(new, site, None), facts)
+        restarting.hand_over(live, kept, new.runner)
+        return new
+
+    # ---- inside -----------------------------------------------------------------------------------------------
+
+    def _open_site(self) -> Site:
+        if self._site is None:
+            raise WrongState("the engine is not open", code="engine-closed", fix="use it as `async with Engine(…) as engine:`")
+        return self._site
+
+    def _serve(self, reactor: type[Reactor]) -> None:
+        definition = definition_of(reactor)
+        for name in (definition.name, *definition.aliases):
+            known = self._served.setdefault(name, reactor)
+            if known is not reactor:
+                raise ReactorError(
+                    f"two reactors of this engine are called `{name}`: {known.__module__}.{known.__qualname__} and "
+                    f"{reactor.__module__}.{reactor.__qualname__}",
+                    code="name-taken",
+                    where=definition.span,
+                    fix='give one of them another name: `class Checkout(Reactor, name="…")`',
+                )
+
+    def _checked(self, id: str | None) -> str:
+        if id is None:
+            return new_id()
+        if not isinstance(id, str) or ID.fullmatch(id) is None:
+            raise ReactorError(f"{id!r} is no id", code="bad-id", fix="use 1 to 200 of letters, digits and `_ . : @ -`")
+        return id
+
+    def _same(self, live: Live, reactor: Reactor) -> Live:
+        if live.reactor == reactor:
+            return live
+        raise RunConflict(
+            f"{live.run_id} exists with other inputs", fix="use another id, or `get` the run that is there; the same id is the same run"
+        )
+
+    def _make(self, run_id: str, reactor: Reactor, plan: Plan, tags: tuple[str, ...]) -> Live:
+        site = self._open_site()
+        log = Log(run_id, self._observers)
+        runner = Runner(site, Machine(plan), run_id, slots=site.slots, record=log.append)
+        runner.secrets = secret_texts(reactor)
+        live = Live(run_id, reactor, plan, runner, log, tags)
+        live.created_at = site.now()
+        runner.on_end = lambda _: self._over(live)
+        self._runs[run_id] = self._latest[live.base] = live
+        return live
+
+    def _begin(self, live: Live, *facts_first: Any) -> None:
+        for fact in (facts_first[0], *(facts_first[1] if len(facts_first) > 1 else ())):
+            live.runner.note(fact)
+        limit = live.plan.definition.max_running
+        if limit is not None and self._driven.get(live.plan.name, 0) >= limit:
+            self._waiting.setdefault(live.plan.name, []).append(live)
+        else:
+            self._drive(live)
+
+    def _drive(self, live: Live) -> None:
+        live.begun = True
+        self._driven[live.plan.name] = self._driven.get(live.plan.name, 0) + 1
+        live.runner.pump()
+
+    def _over(self, live: Live) -> None:
+        first = live.outcome is None
+        live.ended(live.now())
+        if not first:
+            return
+        self._ended.append(live)
+        if live.begun:
+            self._driven[live.plan.name] -= 1
+            waiting = [one for one in self._waiting.pop(live.plan.name, []) if one.runner.machine.state.ended is None]
+            if waiting:
+                self._drive(waiting.pop(0))
+                self._waiting[live.plan.name] = waiting
+
+    def _expire(self, now: float) -> None:
+        """Forget runs that ended longer ago than `retention`; their ids stay taken."""
+        gone = 0
+        for live in self._ended:
+            if live.ended_at + self._retention > now:
+                break
+            gone += 1
+            self._runs.pop(live.run_id, None)
+            if self._latest.get(live.base) is live:
+                del self._latest[live.base]
+                self._expired[live.base] = None
+        del self._ended[:gone]
+
+
+def _started(live: Live, site: Site, deadline: float | None) -> RunStarted:
+    definition = live.plan.definition
+    return RunStarted(
+        site.now(),
+        "",
+        live.run_id,
+        definition.name,
+        definition.version,
+        live.plan.fingerprint,
+        live.reactor,
+        None if deadline is None else site.now() + deadline,
+        site.settle,
+        live.tags,
+    )
+
+
+def _expired(run_id: str) -> Expired:
+    return Expired(f"{run_id} ended and is past retention", fix="its id stays taken: use another one")

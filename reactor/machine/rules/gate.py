@@ -1,0 +1,175 @@
+"""Whether anything may begin: the run starts, is cancelled, halted, out of time, undone after its end, tried again, ended."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from reactor.machine.commands import CancelCall, End, Expire
+from reactor.machine.constants import CUT_OFF, DEADLINE
+from reactor.machine.events import CallCancelled, Halted, RollbackRetried, RunEnded, RunStarted, StopRequested, UndoRequested
+from reactor.machine.marks import CLOSED, COMPENSATE_BACKOFF, COMPENSATE_READY, FORWARD, HALTED, LEFT, OPEN, RUNNING, STOPPING
+
+if TYPE_CHECKING:
+    from reactor.machine.events import EndStatus, StopMode
+    from reactor.machine.state import Scope, State
+
+ENDINGS: dict[StopMode, EndStatus] = {"cancel": "cancelled", "undo": "undone", "deadline": "failed", "settle": "failed"}
+
+
+def started(state: State, event: RunStarted) -> None:
+    """Begin with what waits for nothing."""
+    state.settle = event.settle
+    state.root.reactor = event.inputs
+    if event.deadline is not None:
+        state.deadline = event.deadline
+        state.set_timer(event.deadline, "deadline", state.root)
+    state.open_roots(state.root)
+
+
+def stop_requested(state: State, event: StopRequested) -> None:
+    """A message from outside. A run that is rolling back already goes on rolling back."""
+    root = state.root
+    if root.phase != FORWARD and not (event.mode == "abandon" or (root.is_batch and root.phase == STOPPING)):
+        return
+    state.stop_mode = event.mode
+    state.reason = event.reason
+    if event.mode == "deadline":
+        state.failure = DEADLINE
+        root.failed_at = next((scope.names[index] for scope, index in in_flight(state)), "")
+    if event.mode in ("halt", "abandon"):
+        hush(state, event.mode == "abandon")
+    else:
+        state.ending = ENDINGS[event.mode]
+    state.moves.append(("stop", root, -1))
+    if event.mode not in ("settle", "halt"):
+        cancel_calls(state, event.reason)
+
+
+def in_flight(state: State) -> list[tuple[Scope, int]]:
+    """The calls of nodes' own code that are running."""
+    return [(scope, index) for scope in state.scopes() for index, mark in enumerate(scope.marks) if mark == RUNNING]
+
+
+def cancel_calls(state: State, reason: str) -> None:
+    """Cancel what runs, in children that are failing by themselves too, and what runs in batches."""
+    state.orders.extend(CancelCall(scope, index, reason) for scope, index in in_flight(state))
+    for scope in state.scopes():
+        if scope.phase == STOPPING:
+            state.moves.extend(("stop_open", scope, index) for index, mark in enumerate(scope.marks) if mark == OPEN)
+
+
+def hush(state: State, abandoned: bool) -> None:
+    """Nothing is compensated or undone from here on; a failure that stood before a halt is still answered."""
+    for scope in list(state.scopes()):
+        if scope.phase == FORWARD:
+            scope.quiet = True
+        elif scope.phase == STOPPING and abandoned:
+            scope.quiet = True
+            for index, mark in enumerate(scope.marks):
+                if mark in (COMPENSATE_READY, COMPENSATE_BACKOFF):
+                    state.leave(scope, index)
+
+
+def halted(state: State, event: Halted) -> None:
+    """A call raised Halt: it wins over everything but a failure that stood before."""
+    scope, index = state.place(event.address)
+    state.leave(scope, index, HALTED)
+    if scope.phase == FORWARD:
+        state.reason = event.reason
+        halt(state, scope, index)
+
+
+def halt(state: State, _scope: Scope, _index: int) -> None:
+    """Let calls in flight settle, begin nothing, undo nothing."""
+    if state.root.phase == FORWARD:
+        state.halted = state.reason
+        state.stop_mode = "halt"
+        hush(state, abandoned=False)
+        state.moves.append(("stop", state.root, -1))
+
+
+def undo_requested(state: State, event: UndoRequested) -> None:
+    """After the end: first what a halt or abandon left half-way, then what succeeded."""
+    state.keep = frozenset(event.keep)
+    state.ending = event.then
+    state.undoing = True
+    state.halted = None
+    state.ended = None
+    wake(state, state.root, -1)
+
+
+def wake(state: State, scope: Scope, _index: int) -> None:
+    """Compensate what began and did not succeed, then roll back."""
+    scope.quiet = False
+    scope.phase = STOPPING
+    scope.in_flight = 0
+    for index, mark in enumerate(scope.marks):
+        if mark == LEFT:
+            scope.in_flight += 1
+            state.fail(scope, index, scope.failures.get(index, CUT_OFF))
+        elif mark == OPEN:
+            scope.in_flight += 1
+            state.moves.append(("wake_open", scope, index))
+    state.moves.append(("settle", scope, -1))
+
+
+def retried(state: State, _event: RollbackRetried) -> None:
+    """Call again what could not be undone or compensated."""
+    state.again = True
+    state.ended = None
+    state.retrying, state.stuck = state.stuck, []
+    state.moves.append(("again", state.root, -1))
+
+
+def finished(state: State, scope: Scope, _index: int) -> None:
+    """Every node is done."""
+    if scope.parent is None:
+        state.orders.append(End(scope, -1, "succeeded"))
+
+
+def closed(state: State, scope: Scope, _index: int) -> None:
+    """The run is rolled back."""
+    if scope.parent is None:
+        state.orders.append(End(scope, -1, "stuck" if state.stuck else state.ending))
+
+
+def tried(state: State, scope: Scope, _index: int) -> None:
+    """All that was stuck was called again."""
+    state.again = False
+    closed(state, scope, -1)
+
+
+def hushed(state: State, scope: Scope, _index: int) -> None:
+    """The run came to rest with nothing undone."""
+    if scope.parent is None:
+        state.orders.append(End(scope, -1, "halted" if state.stop_mode == "halt" else "cancelled"))
+
+
+def ended(state: State, event: RunEnded) -> None:
+    """The run, or the batch, is over."""
+    state.ended = event.status
+    state.root.phase = CLOSED if state.root.phase == FORWARD else state.root.phase
+    state.keep = frozenset()
+
+
+def call_cancelled(_state: State, _event: CallCancelled) -> None:
+    """Said for those who watch: what follows is that the call fails."""
+
+
+def expired(state: State, scope: Scope, _index: int) -> None:
+    """The deadline has gone by."""
+    if scope.phase == FORWARD:
+        state.orders.append(Expire(scope, -1))
+
+
+APPLY = {
+    RunStarted: started,
+    StopRequested: stop_requested,
+    Halted: halted,
+    UndoRequested: undo_requested,
+    RollbackRetried: retried,
+    RunEnded: ended,
+    CallCancelled: call_cancelled,
+}
+MOVES = {"finish": finished, "closed": closed, "hushed": hushed, "tried": tried, "halt": halt, "wake": wake}
+TIMERS = {"deadline": expired}

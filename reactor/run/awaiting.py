@@ -1,0 +1,96 @@
+"""`await Checkout(…)`: one run in this process, kept nowhere, undone under shield if whoever awaits it is cancelled."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+import anyio
+
+from reactor.define.steps import in_call
+from reactor.errors import NeedsEngine
+from reactor.machine.events import RunStarted, StopRequested
+from reactor.machine.machine import Machine
+from reactor.plan.compile import plan_of
+from reactor.run.context import LOGGER
+from reactor.run.failures import secret_texts
+from reactor.run.ids import new_id
+from reactor.run.outcome import outcome_of, output_of, value_or_raise
+from reactor.run.runner import Runner
+from reactor.run.site import Site
+
+if TYPE_CHECKING:
+    from reactor.define.reactor import Reactor
+    from reactor.plan.plan import Plan
+
+
+async def perform(reactor: Reactor) -> Any:
+    """Run it and give its output. Raises NeedsEngine before anything begins, RunFailed or RunStopped after."""
+    plan = plan_of(type(reactor))
+    if plan.may_park:
+        raise cannot_park(plan)
+    around = in_call.get()
+    if around is None:
+        site = Site()
+        try:
+            return await _drive(Runner(site, Machine(plan), lambda: f"{plan.name}:{new_id()}"), reactor)
+        finally:
+            if site.resources.used or site.has_threads:
+                await _shielded(site.close())
+    outer, order = around  # type: ignore[misc]  # the runner alone sets it, to this pair
+    if outer.site.debug:
+        LOGGER.warning("%s is awaited inside the step %s: it is no part of that saga and is not undone with it", plan.name, order.address)
+    return await _drive(Runner(outer.site, Machine(plan), lambda: f"{plan.name}:{new_id()}", slots=outer.lend(order)), reactor)
+
+
+def cannot_park(plan: Plan) -> NeedsEngine:
+    """The refusal of a reactor that an interrupt could park."""
+    return NeedsEngine(
+        f"{plan.name} can be parked by an interrupt, here or in a child, and a run that is kept nowhere could never go on",
+        code="needs-engine",
+        where=plan.definition.span,
+        fix="run it on an engine whose store keeps parked runs, or leave the interrupt out",
+    )
+
+
+async def _drive(runner: Runner, reactor: Reactor) -> Any:
+    site = runner.site
+    runner.secrets = secret_texts(reactor)
+    runner.note(RunStarted(site.now(), "", inputs=reactor, settle=site.settle))
+    runner.pump()
+    try:
+        await runner.end
+    except asyncio.CancelledError:
+        runner.end = site.loop.create_future()
+        if runner.machine.state.ended is None:
+            runner.tell(StopRequested(site.now(), "", "cancel", "whoever awaited it was cancelled"))
+            await _until_ended(runner)
+        raise
+    if runner.machine.state.ended == "succeeded":
+        return output_of(runner.machine.state)
+    return value_or_raise(outcome_of(runner))
+
+
+async def _until_ended(runner: Runner) -> None:
+    """Wait for the rollback, however often whoever waits is cancelled."""
+    with anyio.CancelScope(shield=True):
+        while runner.machine.state.ended is None:
+            try:
+                await asyncio.shield(runner.end)
+            except asyncio.CancelledError:
+                continue
+
+
+async def _shielded(closing: Any) -> None:
+    """Close what the run opened, whoever is cancelled meanwhile."""
+    task = asyncio.ensure_future(closing)
+    interrupted: asyncio.CancelledError | None = None
+    with anyio.CancelScope(shield=True):
+        while not task.done():
+            try:
+                await asyncio.shield(task)
+            except asyncio.CancelledError as error:
+                interrupted = error
+    task.result()
+    if interrupted is not None:
+        raise interrupted

@@ -1,0 +1,96 @@
+"""What a step may know of itself, found at any call depth through the one context variable that each call sets."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any
+
+from reactor.define.steps import in_call
+from reactor.errors import ReactorError
+
+if TYPE_CHECKING:
+    from logging import Logger
+
+    from reactor.machine.commands import Call
+    from reactor.machine.state import Scope
+
+LOGGER = logging.getLogger("reactor")
+LOGGER.addHandler(logging.NullHandler())
+
+
+class StepContext:
+    """What a step may know of itself. Each attribute is read when it is asked for."""
+
+    __slots__ = ("_order", "_runner")
+
+    def __init__(self, runner: Any, order: Call) -> None:
+        self._runner = runner
+        self._order = order
+
+    @property
+    def run_id(self) -> str:
+        """`{reactor}:{id}`."""
+        return str(self._runner.run_id)
+
+    @property
+    def address(self) -> str:
+        """The path of this occurrence: `ship[3].label`."""
+        return self._order.address
+
+    @property
+    def attempt(self) -> int:
+        """The number of this attempt, from 1."""
+        return self._order.attempt
+
+    @property
+    def idempotency_key(self) -> str:
+        """Run, address, direction and call: the same for every attempt of one call, so that a target can tell repeats."""
+        counts = ".".join(map(str, call_counts(self._order.scope, self._order.index)))
+        around = self._runner.counts_around
+        return f"{self.run_id}/{self.address}/{self._order.call}/{around}{counts}"
+
+    @property
+    def fence(self) -> int:
+        """Rises with every change of owner; a run that is kept nowhere has one owner."""
+        return int(self._runner.site.fence)
+
+    @property
+    def deadline(self) -> float | None:
+        """When the run's forward phase must be over, in seconds since the epoch."""
+        deadline: float | None = self._runner.deadline
+        return deadline
+
+    @property
+    def cancelled(self) -> bool:
+        """Whether this call was told to end: for plain `def` steps, which cannot be interrupted."""
+        flight = self._runner.flights.get((self.address, self._order.call))
+        return flight is not None and flight.why is not None
+
+    @property
+    def logger(self) -> logging.LoggerAdapter[Logger]:
+        """`reactor`'s logger; its records carry run, address and attempt."""
+        return logging.LoggerAdapter(LOGGER, {"run_id": self.run_id, "address": self.address, "attempt": self.attempt})
+
+    def progress(self, done: int, total: int | None = None) -> None:
+        """Tell whoever watches how far this call is."""
+        self._runner.progressed(self.address, done, total)
+
+
+def call_counts(scope: Scope, index: int) -> list[int]:
+    """The TryAgain counts of the composes around a node, outermost first, and its own."""
+    counts = []
+    at: Scope | None = scope
+    while at is not None:
+        counts.append(at.tries.get(index, 0))
+        index = at.at
+        at = at.parent
+    return counts[::-1]
+
+
+def step_context() -> StepContext:
+    """The context of the step that is running, at any call depth. Raises ReactorError outside of one."""
+    found = in_call.get()
+    if found is None:
+        raise ReactorError("no step is running here", code="not-in-a-step", fix="call step_context() in a step, or in what a step calls")
+    runner, order = found  # type: ignore[misc]  # the runner alone sets it, to this pair
+    return StepContext(runner, order)

@@ -1,0 +1,129 @@
+"""An exception, while it is alive, made into what is recorded of it; and which word of the author's it speaks.
+
+Only what the author can use is kept: his own frames, the lines around the innermost, the call's arguments shortened. Secrets are
+masked wherever they stand.
+"""
+
+from __future__ import annotations
+
+import linecache
+import os
+import traceback
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from reactor.define.failing import Failure, Frame, lineage_of
+from reactor.define.outcomes import Fail, Halt, Skip
+from reactor.define.problems import leaves_of
+from reactor.define.reactor import inputs_of, values_of
+from reactor.errors import ReactorError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from types import TracebackType
+
+OURS = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep  # noqa: PTH100, PTH120  # compared with co_filename
+FRAMES = 30
+LONG = 2000  # characters of a message
+SHOWN = 200  # characters of an argument
+
+
+def exceptions_in(error: BaseException) -> Iterator[BaseException]:
+    """The exceptions in a group, at any depth; of any other exception, itself."""
+    if isinstance(error, BaseExceptionGroup):
+        for one in error.exceptions:
+            yield from exceptions_in(one)
+    else:
+        yield error
+
+
+def speaks(error: BaseException) -> BaseException:
+    """The exception that counts: Halt, then Fail, then others, then Skip."""
+    if not isinstance(error, BaseExceptionGroup):
+        return error
+    found = list(exceptions_in(error))
+    for kind in (Halt, Fail):
+        for one in found:
+            if isinstance(one, kind):
+                return one
+    return error if any(not isinstance(one, Skip) for one in found) else found[0]
+
+
+def failure_of(error: BaseException, attempt: int, arguments: dict[str, Any] | None = None, secrets: Sequence[str] = ()) -> Failure:
+    """What is recorded of an exception."""
+    frames = tuple(_frames(error.__traceback__))[-FRAMES:]
+    only = _only(error)
+    failure = Failure(
+        kind=type(only).__name__,
+        message=_text(only),
+        lineage=tuple(dict.fromkeys([*lineage_of(type(only)), *(name for leaf in exceptions_in(error) for name in lineage_of(type(leaf)))])),
+        attempt=attempt,
+        frames=frames,
+        notes=tuple(str(note) for note in getattr(error, "__notes__", ())),
+        arguments={name: _short(value) for name, value in (arguments or {}).items()},
+        code=error.code if isinstance(error, ReactorError) else "",
+        snippet=_snippet(frames[-1]) if frames else "",
+    )
+    return mask(failure, secrets) if secrets else failure
+
+
+def secret_texts(reactor: Any) -> tuple[str, ...]:
+    """The texts that a reactor's secret inputs would show as."""
+    values = values_of(reactor)
+    return tuple(text for name in inputs_of(type(reactor)).secrets for text in leaves_of(values[name]))
+
+
+def mask(failure: Failure, secrets: Sequence[str]) -> Failure:
+    """The failure with every secret value blotted out."""
+
+    def blot(text: str) -> str:
+        for secret in secrets:
+            text = text.replace(secret, "***")
+        return text
+
+    return msgspec.structs.replace(
+        failure,
+        message=blot(failure.message),
+        notes=tuple(map(blot, failure.notes)),
+        arguments={name: blot(text) for name, text in failure.arguments.items()},
+        snippet=blot(failure.snippet),
+        frames=tuple(msgspec.structs.replace(frame, code=blot(frame.code)) for frame in failure.frames),
+    )
+
+
+def _only(error: BaseException) -> BaseException:
+    """A group of one is its one."""
+    found = list(exceptions_in(error))
+    return found[0] if len(found) == 1 else error
+
+
+def _text(error: BaseException) -> str:
+    try:
+        text = str(error)
+        if isinstance(error, BaseExceptionGroup):
+            text = f"{text}: " + "; ".join(f"{type(one).__name__}: {one}" for one in exceptions_in(error))
+    except Exception as broken:  # noqa: BLE001  # an author's __str__ may do anything
+        text = f"its text cannot be made: {type(broken).__name__}"
+    return text if len(text) <= LONG else text[: LONG - 1] + "…"
+
+
+def _short(value: Any) -> str:
+    try:
+        text = repr(value)
+    except Exception as broken:  # noqa: BLE001  # an author's __repr__ may do anything
+        text = f"<{type(value).__name__}: its repr raised {type(broken).__name__}>"
+    return text if len(text) <= SHOWN else text[: SHOWN - 1] + "…"
+
+
+def _frames(trace: TracebackType | None) -> Iterator[Frame]:
+    for frame, line in traceback.walk_tb(trace):
+        code = frame.f_code
+        if not code.co_filename.startswith(OURS):
+            yield Frame(code.co_filename, line, code.co_name, linecache.getline(code.co_filename, line, frame.f_globals).strip())
+
+
+def _snippet(frame: Frame) -> str:
+    around = range(max(1, frame.line - 2), frame.line + 3)
+    lines = {number: linecache.getline(frame.file, number).rstrip() for number in around}
+    return "\n".join(f"{'>' if number == frame.line else ' '} {number:4} {text}" for number, text in lines.items() if text)

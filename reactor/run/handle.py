@@ -1,0 +1,130 @@
+"""A handle on one run: what callers wait for, read and command."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
+
+from reactor.define.seconds import Seconds, as_seconds
+from reactor.define.steps import Node, in_call
+from reactor.errors import StoreUnavailable, WrongState
+from reactor.machine.marks import DONE, RECOVERED, SKIPPED, UNDO_BACKOFF, UNDO_FAILED, UNDO_READY, UNDOING, UNDONE
+from reactor.run.outcome import value_or_raise
+from reactor.run.preview import undo_plan
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Sequence
+
+    from reactor.define.outcomes import Outcome, Status
+    from reactor.run.live import Live
+    from reactor.run.observe import Event
+
+T = TypeVar("T")
+U = TypeVar("U")
+HAS_VALUE = (DONE, SKIPPED, RECOVERED, UNDO_READY, UNDOING, UNDO_BACKOFF, UNDONE, UNDO_FAILED)
+
+
+class Keeper(Protocol):
+    """Whoever holds runs: the engine."""
+
+    async def restart_run(self, live: Live, from_step: str | None) -> Run[Any]:
+        """Begin the run that supersedes this one."""
+        ...
+
+
+class Run(Generic[T]):
+    """A handle on one run. A command returns once it is recorded; what follows goes on by itself.
+
+    `id` is the run's whole name, `{reactor}:{id}`.
+    """
+
+    __slots__ = ("_keeper", "_live", "id", "reactor")
+
+    def __init__(self, live: Live, keeper: Keeper) -> None:
+        self._live = live
+        self._keeper = keeper
+        self.id = live.run_id
+        self.reactor = live.plan.name
+
+    def __repr__(self) -> str:
+        return f"<Run {self.id} {self._live.status}>"
+
+    async def status(self) -> Status:
+        """Where it stands now."""
+        return self._live.status
+
+    async def outcome(self, timeout: Seconds | None = None) -> Outcome[T]:  # noqa: ASYNC109  # the face's word; it only stops waiting
+        """Wait until the run ends. Raises TimeoutError, after which the run goes on."""
+        live = self._live
+        limit = None if timeout is None else as_seconds(timeout, "timeout", zero=True)
+        async with _slot_lent():
+            while live.runner.machine.state.ended is None and not (live.superseded and live.outcome is not None):
+                if live.log.closed:
+                    raise StoreUnavailable(f"{self.id} was let go of: its engine closed", code="engine-closed", fix="keep the engine open until it ends")
+                async with asyncio.timeout(limit):
+                    await asyncio.wait([live.runner.end])
+        if live.outcome is None:
+            raise WrongState(f"{self.id} has no outcome")
+        return live.outcome
+
+    async def result(self, timeout: Seconds | None = None) -> T:  # noqa: ASYNC109  # the face's word; it only stops waiting
+        """The output's value. Raises RunFailed, RunStopped, or TimeoutError, after which the run goes on."""
+        value: T = value_or_raise(await self.outcome(timeout))
+        return value
+
+    async def value(self, node: Node[U], /) -> U:
+        """A node's result, read from outside. Raises WrongState where it has none (yet)."""
+        root, plan = self._live.runner.machine.state.root, self._live.plan
+        index = plan.index.get(node.name)
+        if index is None:
+            raise WrongState(f"{plan.name} has no node `{node.name}`", code="unknown-node", known=plan.names)
+        if root.marks[index] not in HAS_VALUE:
+            raise WrongState(f"`{node.name}` of {self.id} has no result: the run is {self._live.status}", fix="wait for the run's outcome first")
+        value: U = root.values[index]
+        return value
+
+    def events(self, after: int = 0) -> AsyncIterator[Event]:
+        """The record in order from past seq `after`, then live; ends with the run."""
+        return self._live.log.read(after)
+
+    async def cancel(self, reason: str, *, undo: bool = True) -> None:
+        """Stop the run: calls in flight are cancelled and, unless `undo=False`, compensated, and what succeeded is undone.
+
+        Raises WrongState where it has ended.
+        """
+        self._live.cancel(reason, undo=undo)
+
+    async def undo(self) -> None:
+        """Undo what succeeded, now or after the run's end. Raises WrongState where that cannot be."""
+        self._live.undo()
+
+    async def undo_plan(self) -> Sequence[str]:
+        """The addresses that an undo would call, in order; nothing is done."""
+        return undo_plan(self._live)
+
+    async def retry_rollback(self) -> None:
+        """Call again what a stuck run could not undo. Raises WrongState where it is not stuck."""
+        self._live.retry_rollback()
+
+    async def restart(self, *, from_step: str | None = None) -> Run[T]:
+        """A new run that keeps what succeeded, was not undone and does not depend on `from_step`; the rest is undone first.
+
+        Raises WrongState while the run has not ended, and where undoing leaves it stuck.
+        """
+        return await self._keeper.restart_run(self._live, from_step)
+
+
+@asynccontextmanager
+async def _slot_lent() -> AsyncIterator[None]:
+    """A step that only waits for another run holds no slot meanwhile."""
+    around = in_call.get()
+    loan = around[0].loan(around[1]) if isinstance(around, tuple) else None
+    if loan is None:
+        yield
+        return
+    loan.give()
+    try:
+        yield
+    finally:
+        await loan.take_back()

@@ -1,0 +1,113 @@
+"""One run that an engine holds in memory: its runner, its record, what it is called and what may be asked of it when."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from reactor.define.outcomes import Outcome, Status
+from reactor.errors import WrongState
+from reactor.machine.events import RollbackRetried, StopRequested, UndoRequested
+from reactor.machine.marks import FORWARD
+from reactor.run.outcome import outcome_of
+
+if TYPE_CHECKING:
+    from reactor.define.reactor import Reactor
+    from reactor.plan.plan import Plan
+    from reactor.run.observe import Log
+    from reactor.run.runner import Runner
+
+ALLOWED: dict[str, tuple[Status, ...]] = {
+    "cancel": ("queued", "running"),
+    "undo": ("queued", "running", "succeeded", "halted", "cancelled"),
+    "restart": ("succeeded", "halted", "cancelled", "failed", "undone"),
+    "retry_rollback": ("stuck",),
+}
+
+
+class Live:
+    """One run. `run_id` is its whole name, `base` the part before a restart's `~n`."""
+
+    def __init__(self, run_id: str, reactor: Reactor, plan: Plan, runner: Runner, log: Log, tags: tuple[str, ...]) -> None:
+        self.run_id = run_id
+        self.reactor = reactor
+        self.plan = plan
+        self.runner = runner
+        self.log = log
+        self.tags = tags
+        self.begun = False  # its reactor has a place for it
+        self.superseded = False
+        self.undone_by_cancel = False
+        self.outcome: Outcome[Any] | None = None  # the one it ended with, last
+        self.created_at = 0.0
+        self.ended_at = 0.0
+
+    @property
+    def base(self) -> str:
+        """The name that every restart of this run shares."""
+        return self.run_id.partition("~")[0]
+
+    @property
+    def status(self) -> Status:
+        """Where it stands."""
+        if self.superseded:
+            return "superseded"
+        state = self.runner.machine.state
+        if state.ended is not None:
+            return state.ended
+        if not self.begun:
+            return "queued"
+        return "running" if state.root.phase == FORWARD or state.root.quiet else "rolling_back"
+
+    def ended(self, now: float) -> None:
+        """Keep what it ended with. An undo that makes room for a restart changes nothing of it."""
+        self.ended_at = now
+        if self.runner.machine.state.ended != "superseded":
+            self.outcome = outcome_of(self.runner)
+
+    # ---- commands ---------------------------------------------------------------------------------------------
+
+    def cancel(self, reason: str, *, undo: bool) -> None:
+        """Stop it. Raises WrongState where there is nothing to cancel."""
+        if self.may("cancel"):
+            self.undone_by_cancel = undo
+            self.runner.tell(StopRequested(self.now(), "", "cancel" if undo else "abandon", reason))
+
+    def undo(self) -> None:
+        """Undo it, now or after its end. Raises WrongState where that cannot be."""
+        if not self.may("undo"):
+            return
+        state = self.runner.machine.state
+        if state.ended is None:
+            self.runner.tell(StopRequested(self.now(), "", "undo", "undo was asked for"))
+        else:
+            self.reopen(UndoRequested(self.now(), ""))
+
+    def retry_rollback(self) -> None:
+        """Call again what could not be undone. Raises WrongState where nothing is stuck."""
+        if self.may("retry_rollback"):
+            self.reopen(RollbackRetried(self.now(), ""))
+
+    def reopen(self, event: UndoRequested | RollbackRetried) -> None:
+        """Go on with a run that had ended."""
+        self.runner.reopen()
+        self.runner.tell(event)
+
+    def may(self, command: str) -> bool:
+        """Whether a command has something to do; False: it is being done already. Raises WrongState."""
+        status = self.status
+        if status == "rolling_back" and command != "restart":
+            return False
+        allowed = ALLOWED[command]
+        refused = status == "cancelled" and command == "undo" and self.undone_by_cancel
+        if status in allowed and not refused:
+            return True
+        raise WrongState(
+            f"{self.run_id} is {status}: it cannot be asked to {command.replace('_', ' ')}",
+            code="wrong-state",
+            known=allowed,
+            fix=f"`{command}` is for runs that are {', '.join(allowed)}" + (" (cancelled without undo)" if command == "undo" else ""),
+        )
+
+    def now(self) -> float:
+        """The site's time."""
+        return self.runner.site.now()

@@ -1,0 +1,72 @@
+"""What a run ended as, read off its state."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from reactor.define.failing import StepError
+from reactor.define.outcomes import Cancelled, Failed, Halted, RollbackFailure, Succeeded, Undone
+from reactor.errors import RunFailed, RunStopped
+from reactor.machine.constants import CUT_OFF, DEADLINE
+
+if TYPE_CHECKING:
+    from reactor.define.outcomes import Outcome
+    from reactor.machine.state import State
+    from reactor.run.runner import Runner
+
+
+def outcome_of(runner: Runner) -> Outcome[Any]:
+    """The outcome of a run that has ended."""
+    state, run_id = runner.machine.state, runner.run_id
+    match state.ended:
+        case "succeeded":
+            return Succeeded(output_of(state), run_id)
+        case "halted":
+            return Halted(state.halted or state.reason, run_id)
+        case "cancelled":
+            return Cancelled(state.reason, run_id)
+        case "undone":
+            return Undone(run_id)
+    return failed_outcome(runner)
+
+
+def output_of(state: State) -> Any:
+    """The value of the output node."""
+    return state.root.values[state.root.plan.output]
+
+
+def failed_outcome(runner: Runner) -> Failed:
+    """Failed or stuck: the failure that stood first, and what could not be undone."""
+    state = runner.machine.state
+    root = state.root
+    failure = state.failure or (root.failures[root.failed] if root.failed >= 0 else CUT_OFF)
+    original = None if failure is DEADLINE else runner.originals.get(root.failed_at)
+    error = StepError(failure, root.failed_at, original)
+    stuck = [RollbackFailure(one.what.address, "undo" if one.what.call == "undo" else "compensate", _error(one.what)) for one in state.stuck]
+    return Failed(error, root.failed_at, runner.run_id, stuck)
+
+
+def _error(what: Any) -> StepError:
+    return StepError(what.failure, what.address)
+
+
+def value_or_raise(outcome: Any) -> Any:
+    """The value of a run that succeeded. Raises RunFailed or RunStopped for any other."""
+    if isinstance(outcome, Succeeded):
+        return outcome.value
+    if isinstance(outcome, Failed):
+        raise run_failed(outcome) from outcome.error.original
+    said = {Halted: "was halted", Cancelled: "was cancelled", Undone: "was undone"}[type(outcome)]
+    reason = f": {outcome.reason}" if getattr(outcome, "reason", "") else ""
+    raise RunStopped(f"{outcome.run_id} {said}{reason}", outcome=outcome)
+
+
+def run_failed(outcome: Failed) -> RunFailed:
+    """The error that says what failed, where in the author's file, and what could not be undone."""
+    error = outcome.error
+    frame = error.failure.frames[-1] if error.failure.frames else None
+    where = f"`{outcome.step}`" if outcome.step else "the run"
+    said = f"{where} failed in attempt {error.attempt} of {outcome.run_id}: {error.kind}: {error.message}"
+    if outcome.rollback_failures:
+        said += "; could not be undone: " + ", ".join(f"{one.step} ({one.error.kind}: {one.error.message})" for one in outcome.rollback_failures)
+    return RunFailed(said, outcome=outcome, where=frame)

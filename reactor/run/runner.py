@@ -1,0 +1,231 @@
+"""Drives one record: asks the machine for the next order, performs it, notes what happened. It makes no decision of its own.
+
+Calls are performed on *lanes*. A lane is a task that takes ready calls back to back; when one of them lets go of the loop while more
+is ready, another lane opens. So steps that never suspend cost no task each, steps that do are concurrent, and `current_task()` in a
+step is its lane's, never the runner's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from contextvars import copy_context
+from typing import TYPE_CHECKING, Any
+
+from reactor.define.steps import in_call
+from reactor.machine.commands import Call
+from reactor.run.perform import PERFORM, begin
+from reactor.run.slots import LentSlots, Loan
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from reactor.machine.events import Event
+    from reactor.machine.machine import Machine
+    from reactor.run.calls import Flight
+    from reactor.run.mapping import Elements, MapRun
+    from reactor.run.site import Site
+    from reactor.run.slots import Slots
+
+SLICE = 0.005  # seconds that a lane may keep the loop to itself
+
+
+class Runner:
+    """Drives a run, or a batch of one."""
+
+    __slots__ = (
+        "_pending", "_timer", "_timer_at", "_waiting", "batch", "began", "context", "counts_around", "end", "flights", "lent", "loans", "machine",
+        "maps", "name", "note_record", "on_end", "originals", "progressed", "released", "secrets", "site", "slots", "starting", "tasks",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        site: Site,
+        machine: Machine,
+        run_id: Callable[[], str] | str,
+        *,
+        slots: Slots | None = None,
+        record: Callable[[Event], None] | None = None,
+        batch: Elements | None = None,
+    ) -> None:
+        self.site = site
+        self.machine = machine
+        self.name = run_id
+        self.slots = slots
+        self.note_record = record  # None: nobody reads this run's facts
+        self.batch = batch  # what the elements of a batch have in common
+        self.context = copy_context()
+        if in_call.get() is not None:  # begun inside a step of another run: no call of this one is that call
+            self.context.run(in_call.set, None)
+        self.end: asyncio.Future[None] = site.loop.create_future()
+        self.on_end: Callable[[Runner], None] | None = None
+        self.counts_around = ""  # TryAgain counts around a batch
+        self.secrets: tuple[str, ...] = ()
+        self.flights: dict[tuple[str, str], Flight] = {}
+        self.began: dict[tuple[str, str], float] = {}  # when the first of several attempts began
+        self.originals: dict[str, BaseException] = {}  # while they are at hand
+        self.maps: dict[str, MapRun] = {}
+        self.lent: dict[str, LentSlots] = {}
+        self.starting: Call | None = None  # the call that has not let go of the loop yet
+        self.loans: dict[str, Loan] = {}
+        self.tasks: set[asyncio.Task[None]] = set()
+        self.released = False
+        self.progressed: Callable[[str, int, int | None], None] = _nobody_watches
+        self._pending = False  # a lane was opened and has not begun
+        self._waiting = False  # for a slot
+        self._timer: asyncio.TimerHandle | None = None
+        self._timer_at = 0.0
+
+    @property
+    def run_id(self) -> str:
+        """`{reactor}:{id}`; drawn when first asked for."""
+        if not isinstance(self.name, str):
+            self.name = self.name()
+        return self.name
+
+    @property
+    def deadline(self) -> float | None:
+        """When the forward phase must be over."""
+        return self.machine.state.deadline if self.batch is None else self.batch.deadline
+
+    def fork(self, machine: Machine, batch: Elements) -> Runner:
+        """The runner of a batch of this one's."""
+        child = type(self)(self.site, machine, lambda: self.run_id, slots=self.slots, batch=batch)
+        child.secrets = self.secrets
+        child.progressed = self.progressed
+        return child
+
+    def lend(self, order: Call) -> LentSlots | None:
+        """The slot of a step that awaits a reactor, for that reactor: one for all that it awaits at a time."""
+        if self.slots is None:
+            return None
+        lent = self.lent.get(order.address)
+        if lent is None:
+            lent = self.lent[order.address] = LentSlots(self.slots)
+        return lent
+
+    def loan(self, order: Call) -> Loan | None:
+        """The slot of a step that waits for another run, for whoever needs it meanwhile."""
+        if self.slots is None or (order is not self.starting and (order.address, order.call) not in self.flights):
+            return None  # no slot to lend: a task that outlived its step
+        loan = self.loans.get(order.address)
+        if loan is None:
+            loan = self.loans[order.address] = Loan(self.slots)
+        return loan
+
+    # ---- facts ------------------------------------------------------------------------------------------------
+
+    def note(self, event: Event) -> None:
+        """Record a fact and fold it into the state."""
+        if self.note_record is not None:
+            self.note_record(event)
+        self.machine.apply(event)
+
+    def tell(self, event: Event) -> None:
+        """A fact from outside a lane: record it and go on with what follows."""
+        self.note(event)
+        self.pump()
+
+    # ---- lanes ------------------------------------------------------------------------------------------------
+
+    def pump(self) -> None:
+        """See to it that a lane looks for orders."""
+        if not self._pending and not self.released:
+            self._pending = True
+            task = self.site.loop.create_task(self._lane(), context=self.context)
+            self.tasks.add(task)
+            task.add_done_callback(self.tasks.discard)
+
+    async def _lane(self) -> None:
+        self._pending = False
+        site, slots, take = self.site, self.slots, self.machine.next
+        clock, offset = site.loop.time, site.offset
+        task = asyncio.current_task()
+        now = clock()
+        until = now + SLICE
+        while not self.released:
+            order = take(now + offset, slots is None or slots.any_free())
+            if order is None:
+                break
+            if type(order) is Call:
+                rest = begin(self, order, now)
+                if rest is not None:
+                    self.pump()
+                    await rest
+                    if task is not None and task.cancelling():  # cancelled, in whatever way: no call after this one may feel it
+                        self.pump()
+                        return
+            else:
+                later = PERFORM[type(order)](self, order)
+                if later is not None:
+                    self.pump()
+                    await later
+            now = clock()
+            if now > until:
+                self.pump()
+                await asyncio.sleep(0)
+                now = clock()
+                until = now + SLICE
+        self._rest()
+
+    def _rest(self) -> None:
+        """Nothing is due: be woken by the next timer, or by a free slot."""
+        state = self.machine.state
+        if state.timers:
+            self._wake_at(state.timers[0][0] - self.site.offset)
+        slots = self.slots
+        if slots is None:
+            return
+        if state.ready and not self._waiting and not slots.any_free():
+            self._waiting = True
+            slots.wait(self._slot_free)
+        else:
+            slots.nudge()
+
+    def _slot_free(self) -> None:
+        self._waiting = False
+        self.pump()
+
+    def _wake_at(self, when: float) -> None:
+        if self._timer is not None:
+            if self._timer_at <= when and not self._timer.cancelled():
+                return
+            self._timer.cancel()
+        self._timer_at = when
+        self._timer = self.site.loop.call_at(when, self._ring)
+
+    def _ring(self) -> None:
+        self._timer = None
+        self.pump()
+
+    # ---- the end ----------------------------------------------------------------------------------------------
+
+    def ended(self) -> None:
+        """The record has its last fact, until an undo is asked for."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if not self.end.done():
+            self.end.set_result(None)
+        if self.on_end is not None:
+            self.on_end(self)
+
+    def reopen(self) -> None:
+        """A run that had ended is to be undone, or rolled back again."""
+        if self.end.done():
+            self.end = self.site.loop.create_future()
+
+    async def release(self) -> None:
+        """Let go of the run without a fact: what is in flight is cancelled, and nothing of it is noted."""
+        self.released = True
+        if self._timer is not None:
+            self._timer.cancel()
+        for map_run in self.maps.values():
+            await map_run.release()
+        for task in list(self.tasks):
+            task.cancel()
+        if self.tasks:
+            await asyncio.wait(self.tasks)
+
+
+def _nobody_watches(_address: str, _done: int, _total: int | None) -> None:
+    """Progress of a run that is kept nowhere."""

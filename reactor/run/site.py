@@ -1,0 +1,66 @@
+"""What all runs of one engine share, or what the one awaited run has for itself: time, slots, resources, threads."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
+
+from reactor.run.resources import Resources
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from typing import Any
+
+    from reactor.run.slots import Slots
+
+SETTLE = 30.0  # seconds that a call without a timeout has when its run is failing
+
+
+class Site:
+    """Where runs are driven.
+
+    The clock is the loop's, set once to the wall's: it never jumps, and a loop in virtual time carries it along.
+    """
+
+    __slots__ = ("_threads", "debug", "fence", "loop", "offset", "resources", "settle", "slots")
+
+    def __init__(
+        self,
+        *,
+        slots: Slots | None = None,
+        overrides: Mapping[Callable[..., Any], Callable[..., Any]] | None = None,
+        settle: float = SETTLE,
+        debug: bool = False,
+    ) -> None:
+        self.loop = asyncio.get_running_loop()
+        self.offset = time.time() - self.loop.time()
+        self.slots = slots
+        self.resources = Resources(overrides)
+        self.settle = settle
+        self.debug = debug
+        self.fence = 1
+        self._threads: ThreadPoolExecutor | None = None
+
+    def now(self) -> float:
+        """Seconds since the epoch."""
+        return self.loop.time() + self.offset
+
+    @property
+    def threads(self) -> ThreadPoolExecutor:
+        """The private pool of plain `def` steps."""
+        if self._threads is None:
+            self._threads = ThreadPoolExecutor(thread_name_prefix="reactor")
+        return self._threads
+
+    @property
+    def has_threads(self) -> bool:
+        """Whether a `def` step has run."""
+        return self._threads is not None
+
+    async def close(self) -> None:
+        """Close the resources and let the threads go."""
+        if self._threads is not None:
+            self._threads.shutdown(wait=False)
+        await self.resources.close()
