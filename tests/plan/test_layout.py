@@ -134,6 +134,14 @@ def test_a_cycle_is_refused():
         plain([[1], [0]])
 
 
+def test_edges_that_are_too_long_for_the_budget_still_run_downwards():
+    """Where bends would outnumber the nodes by far, the longest edges get none: they are straight, and cost nothing."""
+    placed = plain([[], *[sorted({0, at - 1}) for at in range(1, 600)]])
+    assert len(placed.edges) == 598 + 599
+    assert all(upper[1] <= lower[1] for edge in placed.edges for upper, lower in pairwise(edge.points))
+    assert sum(len(edge.points) for edge in placed.edges) < 20 * len(placed.edges)
+
+
 def best_of(parents, times=3):
     """The least seconds that a layout takes."""
     sizes = [(120, 40)] * len(parents)

@@ -16,6 +16,7 @@ import pydantic
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from typing_extensions import TypeAliasType
 
 from reactor.plan.rendering import Renderer, sorted_by_text
 
@@ -58,7 +59,18 @@ def two_dataclasses():
     return first, Line
 
 
+class Later(typing.NamedTuple):
+    gone: "Nowhere"  # noqa: F821 - a name that only a checker could see
+
+
+Kept = typing.TypeVar("Kept")
+Other = typing.TypeVar("Other")
+
+
 SAME = [
+    ("Nowhere", typing.ForwardRef("Nowhere")),
+    (typing.Callable[[int], str], typing.Callable[[int], str]),
+    (typing.Callable[..., str], typing.Callable[..., str]),
     (int | str, typing.Union[str, int]),  # noqa: UP007 - as old code says it
     (int | None, typing.Optional[int]),  # noqa: UP045
     (struct(("sku", str), ("n", int, 1)), struct(("sku", str), ("n", int, 1))),
@@ -68,6 +80,13 @@ SAME = [
     (None, type(None)),
 ]
 OTHER = [
+    (typing.Callable[[int], str], typing.Callable[[str], str]),
+    (typing.Callable[[int], str], typing.Callable[..., str]),
+    (list[Kept], list[Other]),
+    (Later, typing.NamedTuple("Later", [("gone", int)])),
+    (typing.Any, object),
+    (TypeAliasType("Rows", list[int]), TypeAliasType("Rows", list[str])),
+    (typing.Self, typing.Never),
     (int, float),
     (list[int], list[str]),
     (list[int], tuple[int, ...]),
