@@ -163,7 +163,7 @@ class Engine:
             raise ReactorError(f"{reactor!r} is no reactor", code="not-a-reactor", fix="make an instance: `Checkout(order_id=…)`")
         if offload:
             raise NeedsEngine("this engine has no queue to offload to", code="no-queue", fix="leave `offload` out: the run is driven here")
-        plan = plan_of(type(reactor))
+        plan = self._plan(type(reactor))
         if plan.may_park:
             raise cannot_park(plan)
         self._serve(type(reactor))
@@ -267,6 +267,10 @@ class Engine:
         if self._site is None:
             raise WrongState("the engine is not open", code="engine-closed", fix="use it as `async with Engine(…) as engine:`")
         return self._site
+
+    def _plan(self, reactor: type[Reactor]) -> Plan:
+        """Where a root's plan comes from: the harness puts its own in."""
+        return plan_of(reactor)
 
     def _serve(self, reactor: type[Reactor]) -> None:
         definition = definition_of(reactor)

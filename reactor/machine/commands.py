@@ -13,6 +13,17 @@ from reactor.machine.events import Call as CallKind
 from reactor.machine.events import EndStatus, StopMode
 
 
+class Call(msgspec.Struct):
+    """Call a node's code, or its undo or compensate. The hot path: its address is at hand."""
+
+    scope: Any
+    index: int
+    address: str
+    node: Any  # PlanNode
+    call: CallKind = "do"
+    attempt: int = 1
+
+
 class Order(msgspec.Struct):
     """An order about node `index` of a scope (`Scope`, typed loosely: `state.py` stands above this file)."""
 
@@ -23,14 +34,6 @@ class Order(msgspec.Struct):
     def address(self) -> str:
         """The occurrence that it is about."""
         return str(self.scope.names[self.index]) if self.index >= 0 else str(self.scope.address)
-
-
-class Call(Order):
-    """Call a node's code, or its undo or compensate."""
-
-    node: Any  # PlanNode
-    call: CallKind = "do"
-    attempt: int = 1
 
 
 class Skip(Order):

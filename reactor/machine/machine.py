@@ -198,16 +198,18 @@ def _call_due(scope: Scope, index: int, call: CallKind) -> Call | Skip | OpenMap
     if call != "do":
         due, waiting = (COMPENSATE_READY, COMPENSATE_BACKOFF) if call == "compensate" else (UNDO_READY, UNDO_BACKOFF)
         if mark == due or (mark == waiting and index not in scope.due):
-            return Call(scope, index, node, call, scope.attempts.get((index, call), 1))
+            return Call(scope, index, scope.names[index], node, call, scope.attempts.get((index, call), 1))
         return None
     if scope.phase != FORWARD:
         return None
     if mark == READY:
         if node.when >= 0 and not scope.values[node.when]:
             return Skip(scope, index)
-        return OpenMap(scope, index) if node.kind == "map" else Call(scope, index, node)
+        return OpenMap(scope, index) if node.kind == "map" else Call(scope, index, scope.names[index], node)
     if mark == BACKOFF and index not in scope.due:
-        return OpenMap(scope, index) if node.kind == "map" else Call(scope, index, node, "do", scope.attempts.get((index, "do"), 1))
+        if node.kind == "map":
+            return OpenMap(scope, index)
+        return Call(scope, index, scope.names[index], node, "do", scope.attempts.get((index, "do"), 1))
     return None
 
 

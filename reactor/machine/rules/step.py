@@ -13,11 +13,15 @@ if TYPE_CHECKING:
 
 def started(state: State, event: CallStarted) -> None:
     """The node is in flight from its first attempt on."""
-    scope, index = state.place(event.address)
+    scope = state.root
+    index = state.index.get(event.address)
+    if index is None:
+        scope, index = state.places[event.address]
     if event.call == "do":
-        if scope.marks[index] == READY:
+        marks = scope.marks
+        if marks[index] == READY:
             scope.in_flight += 1
-        scope.marks[index] = RUNNING
+        marks[index] = RUNNING
         if scope.unbegun:
             scope.unbegun.discard(index)
     else:
@@ -26,7 +30,10 @@ def started(state: State, event: CallStarted) -> None:
 
 def succeeded(state: State, event: CallSucceeded) -> None:
     """A step has its result."""
-    scope, index = state.place(event.address)
+    scope = state.root
+    index = state.index.get(event.address)
+    if index is None:
+        scope, index = state.places[event.address]
     state.done(scope, index, event.value)
 
 
