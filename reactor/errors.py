@@ -30,7 +30,7 @@ nothing of `reactor` and refuses to know when an error is raised.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -52,6 +52,13 @@ class Place(Protocol):
     def line(self) -> int:
         """From 1."""
         ...
+
+
+class At(NamedTuple):
+    """A line in a file, as an error keeps it."""
+
+    file: str
+    line: int
 
 
 class ReactorError(Exception):
@@ -79,7 +86,7 @@ class ReactorError(Exception):
         super().__init__(what)
         self.what = what
         self.code = code or self.code
-        self.where = where
+        self.where = None if where is None else At(where.file, where.line)  # plain data: an error may travel
         self.fix = fix
         self.known = tuple(known)
         self.nearest = nearest

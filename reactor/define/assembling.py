@@ -110,7 +110,8 @@ class Assembler:
                 fix=f"move the undo to the steps of {' and '.join(c.__name__ for c in children)}",
             )
         options = handler.handler.options
-        owner = next((base for base in self.sketch.members.cls.__mro__ if handler.fn in vars(base).values()), made.node.owner)
+        name = handler.fn.__name__
+        owner = next((base for base in self.sketch.members.cls.__mro__ if vars(base).get(name) is handler.fn), made.node.owner)
         params = _typed(handler.read, self._hints(handler.fn, owner))
         retry = options.retry or (UNDO_RETRY if kind == "undo" else None)
         return HandlerDefinition(handler.fn, params, retry, options.timeout, span_of(handler.fn))
@@ -213,17 +214,3 @@ _RETURNS: dict[str, Callable[[NodeSketch, dict[str, Any]], _Returns]] = {
     "compose": _of_compose,
     "interrupt": _of_interrupt,
 }
-
-
-def check_flags(nodes: dict[str, NodeDefinition]) -> None:
-    """Raises DefinitionError where a `when` is no step that returns a bool."""
-    for node in nodes.values():
-        flag = nodes[node.when] if node.when is not None else None
-        if flag is not None and (flag.returns is not bool or flag.kind == "map"):
-            raise DefinitionError(
-                f"`when` of `{node.name}` is `{flag.name}`, which gives `{kinds.name_of(flag.returns)}`",
-                code="when-not-bool",
-                where=def_span(node.fn),
-                known=tuple(n.name for n in nodes.values() if n.returns is bool),
-                fix=f"make a step that asks: `async def is_…(self, x: T = {flag.name}.result) -> bool`",
-            )

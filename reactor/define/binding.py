@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from reactor.define.members import Members
+    from reactor.errors import Place
 
 _VARIADIC = {inspect.Parameter.VAR_POSITIONAL: "*", inspect.Parameter.VAR_KEYWORD: "**"}
 
@@ -149,7 +150,7 @@ class _Binder:
         )
 
 
-def through_optional(ref: Ref, where: Any, by: str) -> DefinitionError:
+def through_optional(ref: Ref, where: Place, by: str) -> DefinitionError:
     """A path through, or a map over, the result of a node that may be skipped."""
     node = node_of(ref)
     return DefinitionError(

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Concatenate, Generic, Literal, Protocol, 
 from reactor.define.options import Options, read_options
 from reactor.define.sources import Ref, said
 from reactor.define.steps import Ask, Composed, HasOutput, Interrupt, Map, Node, OptionalComposed, OptionalStep, Source, Step
-from reactor.define.teaching import author_span, def_span
+from reactor.define.teaching import author_span, def_span, said_before, span_of
 from reactor.errors import DefinitionError
 
 if TYPE_CHECKING:
@@ -199,6 +199,14 @@ def _check_function(word: str, fn: Any) -> None:
             code="decorated-twice",
             where=def_span(fn.fn),
             fix="keep one of step, map_over, compose, interrupt and source",
+        )
+    before = said_before(getattr(fn, "__name__", ""))
+    if isinstance(before, Node | Source):
+        raise DefinitionError(
+            f"`{fn.__name__}` is said twice: the {'source' if isinstance(before, Source) else before.kind} of that name would be lost",
+            code="named-twice",
+            where=def_span(fn),
+            fix=f"give the two different names; the first is at line {span_of(before.fn).line}",
         )
     if inspect.isclass(fn) or not callable(fn) or not hasattr(fn, "__name__"):
         raise DefinitionError(

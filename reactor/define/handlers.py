@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Concatenate, Literal, Protocol, TypeAlias, TypeVar, overload
 
 from reactor.define.options import Options, read_options
-from reactor.define.teaching import author_span, def_span
+from reactor.define.teaching import author_span, def_span, said_before
 from reactor.errors import DefinitionError
 
 if TYPE_CHECKING:
@@ -103,9 +103,9 @@ class Register:
         if kind in node.handlers:
             fix = f"keep one: `{node.handlers[kind].fn.__name__}` or `{fn.__name__}`"
             raise self._wrong(f"is said twice, for `{node.handlers[kind].fn.__name__}` and `{fn.__name__}`", "handler-twice", fix, fn)
-        if fn.__name__ == node.name:
+        if fn.__name__ == node.name or hasattr(said_before(fn.__name__), "handlers"):
             fix = f"name it for what it does: `async def un_{node.name}`"
-            raise self._wrong(f"takes the name `{node.name}` from its step", "handler-takes-name", fix, fn)
+            raise self._wrong(f"takes the name `{fn.__name__}` from a node", "handler-takes-name", fix, fn)
 
     def _wrong(self, what: str, code: str, fix: str, fn: Any = None) -> DefinitionError:
         where = def_span(fn) if fn is not None else author_span()

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from reactor.define.definition import Span
+    from reactor.errors import Place
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +51,7 @@ class Inputs:
     names: tuple[str, ...]
     secrets: frozenset[str]
 
-    def accept(self, given: Mapping[str, Any], where: Callable[[], Span] | None = None, *, str_keys: bool = False) -> dict[str, Any]:
+    def accept(self, given: Mapping[str, Any], where: Callable[[], Place] | None = None, *, str_keys: bool = False) -> dict[str, Any]:
         """The values of all fields, converted and with defaults. Raises InputInvalid, with nothing secret in it or chained to it."""
         made = self._converted(given, str_keys=str_keys)
         if made is None:  # outside of `except`: a chained exception could tell a secret
@@ -136,7 +137,7 @@ def _default(cls: type[Any], name: str) -> Any:
     return given if copy.deepcopy(given) is given else msgspec.field(default_factory=functools.partial(copy.deepcopy, given))
 
 
-def _input(name: str, annotation: Any, default: Any, where: Span) -> InputDefinition:
+def _input(name: str, annotation: Any, default: Any, where: Place) -> InputDefinition:
     marks = get_args(annotation)[1:] if get_origin(annotation) is Annotated else ()
     secret = has_secret(annotation)
     index = any(isinstance(mark, Index) for mark in marks)
@@ -154,7 +155,7 @@ def _value(default: Any) -> Any:
     return _NONE if default.default is msgspec.NODEFAULT else default.default
 
 
-def _check_default(name: str, annotation: Any, value: Any, where: Span, *, secret: bool) -> None:
+def _check_default(name: str, annotation: Any, value: Any, where: Place, *, secret: bool) -> None:
     try:
         msgspec.convert(value, annotation, dec_hook=decode_foreign)
     except NameError:

@@ -17,7 +17,7 @@ from reactor.define.steps import Ask
 from reactor.errors import DefinitionError
 
 if TYPE_CHECKING:
-    from reactor.define.definition import Span
+    from reactor.errors import Place
 
 
 def name_of(annotation: Any) -> str:
@@ -67,7 +67,7 @@ def element_of(annotation: Any) -> Any | None:
     return get_args(annotation)[0] if get_origin(annotation) in _ITERATORS and get_args(annotation) else None
 
 
-def check_storable(annotation: Any, what: str, where: Span) -> None:
+def check_storable(annotation: Any, what: str, where: Place) -> None:
     """Raises DefinitionError for a type of which it is certain that msgspec cannot tell its values apart on the way back."""
     try:
         msgspec.msgpack.Decoder(annotation, dec_hook=decode_foreign)

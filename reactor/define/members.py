@@ -15,6 +15,7 @@ from reactor.errors import DefinitionError
 if TYPE_CHECKING:
     from reactor.define.definition import Span
     from reactor.define.handlers import Handler, HandlerKind
+    from reactor.errors import Place
 
 
 @dataclass(slots=True)
@@ -28,7 +29,7 @@ class Members:
     sources: dict[str, Source[Any]] = field(default_factory=dict)
     output: str | None = None
 
-    def name_of(self, node: Node[Any] | Source[Any], where: Span, said: str) -> str:
+    def name_of(self, node: Node[Any] | Source[Any], where: Place, said: str) -> str:
         """The name that a node or source of this class goes by, whoever overrides it. Raises DefinitionError for another's."""
         if node.owner is None:
             raise DefinitionError(

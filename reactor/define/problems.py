@@ -19,7 +19,8 @@ from reactor.errors import InputInvalid
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from reactor.define.definition import InputDefinition, Span
+    from reactor.define.definition import InputDefinition
+    from reactor.errors import Place
 
 MASK = "********"
 
@@ -104,7 +105,7 @@ def leaves_of(value: Any) -> Iterator[str]:
     yield from sorted(filter(None, found), key=len, reverse=True)
 
 
-def refused(of: str, problems: Sequence[tuple[str, str]], known: Sequence[str], where: Span | None) -> InputInvalid:
+def refused(of: str, problems: Sequence[tuple[str, str]], known: Sequence[str], where: Place | None) -> InputInvalid:
     """The error that tells them all."""
     unknown = next((path for path, text in problems if text.startswith("is no input")), None)
     lines = [f"`{path}` {text}" for path, text in problems]

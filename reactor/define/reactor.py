@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, cast, dataclass_transform
 
-from reactor.define.assembling import Assembler, check_flags
+from reactor.define.assembling import Assembler
 from reactor.define.class_options import ClassOptions, read_class_options
 from reactor.define.definition import Definition, Span
 from reactor.define.inputs import Inputs, check_names, read_inputs
@@ -17,6 +17,7 @@ from reactor.define.problems import MASK, leaves_of
 from reactor.define.scope import Scope, Unresolved
 from reactor.define.sketch import Sketch, sketch
 from reactor.define.teaching import author_frame, author_span
+from reactor.define.wiring import check_wiring
 from reactor.errors import DefinitionError, InputInvalid, NeedsEngine
 
 if TYPE_CHECKING:
@@ -168,10 +169,10 @@ def values_of(reactor: Reactor) -> dict[str, Any]:
     return dict(reactor.__dict__)
 
 
-def restored(cls: type[R], values: Mapping[str, Any]) -> R:
-    """An instance of validated values, as a store gives them back. Raises InputInvalid where they no longer fit."""
+def made_of(cls: type[R], values: dict[str, Any]) -> R:
+    """An instance of values that `Inputs.accept` gave. Raises InputInvalid where a rule across inputs is broken."""
     made = cls.__new__(cls)
-    _fill(made, inputs_of(cls).accept(values))
+    _fill(made, values)
     return made
 
 
@@ -271,8 +272,8 @@ def _resolve(cls: type[Any], record: Record) -> Definition:
     if record.sketch is None:
         raise _half_made(cls, record)
     assembler = Assembler(record.sketch, _scope_of, record.retry)
-    nodes = assembler.nodes()
-    check_flags(nodes)
+    nodes, sources = assembler.nodes(), assembler.sources()
+    check_wiring(nodes, sources)
     end = max([record.span.line, *(node.span.end_line for node in nodes.values() if node.span.file == record.span.file)])
     record.definition = definition = Definition(
         cls=cls,
@@ -285,7 +286,7 @@ def _resolve(cls: type[Any], record: Record) -> Definition:
         span=Span(record.span.file, record.span.line, end),
         retry=record.retry,
         max_running=record.max_running,
-        sources=assembler.sources(),
+        sources=sources,
     )
     record.scope.resolved()
     return definition

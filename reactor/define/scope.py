@@ -10,22 +10,23 @@ import builtins
 import inspect
 import sys
 import typing
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from reactor.define.teaching import nearest
 from reactor.errors import DefinitionError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from types import FrameType
 
-    from reactor.define.definition import Span
+    from reactor.errors import Place
 
 
 class Unresolved(Exception):
     """An annotation names something that is not there (yet)."""
 
-    def __init__(self, name: str, of: str, where: Span, visible: list[str]) -> None:
+    def __init__(self, name: str, of: str, where: Place, visible: list[str]) -> None:
         super().__init__(name)
         self.name = name
         self.of = of
@@ -52,14 +53,14 @@ class Scope:
         self._frame = frame if frame is not None and frame.f_locals is not frame.f_globals else None
         self._hints: dict[int, dict[str, Any]] = {}
 
-    def hints_of(self, fn: Callable[..., Any], of: str, where: Span) -> dict[str, Any]:
+    def hints_of(self, fn: Callable[..., Any], of: str, where: Place) -> dict[str, Any]:
         """The annotations of an author's function, as types. Raises Unresolved."""
         found = self._hints.get(id(fn))
         if found is None:
             found = self._hints[id(fn)] = self._resolve(fn, getattr(fn, "__globals__", {}), of, where)
         return found
 
-    def fields(self, where: Span) -> dict[str, Any]:
+    def fields(self, where: Place) -> dict[str, Any]:
         """The annotated names of the class body itself, as types. Raises Unresolved."""
         found = self._hints.get(0)
         if found is None:
@@ -77,8 +78,8 @@ class Scope:
         module = sys.modules.get(import_name)
         return dict(vars(module)) if module is not None else {}
 
-    def _resolve(self, annotated: Any, globalns: dict[str, Any], of: str, where: Span) -> dict[str, Any]:
-        names = self._names(annotated, globalns)
+    def _resolve(self, annotated: Any, globalns: dict[str, Any], of: str, where: Place) -> dict[str, Any]:
+        names = _Names(self._cls, self._frame, annotated, globalns)
         try:
             return typing.get_type_hints(annotated, globalns, names, include_extras=True)
         except NameError as error:
@@ -89,17 +90,42 @@ class Scope:
             raise DefinitionError(
                 f"an annotation of {of} is no type: {error}", code="annotation-not-a-type", where=where, fix="annotate with a type"
             ) from None
-        raise Unresolved(missing, of, where, [*names, *globalns, *(name for name, value in vars(builtins).items() if isinstance(value, type))])
+        visible = [*names, *globalns, *(name for name, value in vars(builtins).items() if isinstance(value, type))]
+        raise Unresolved(missing, of, where, visible)
 
-    def _names(self, annotated: Any, globalns: dict[str, Any]) -> dict[str, Any]:
-        names = {k: v for k, v in vars(self._cls).items() if k not in globalns and not hasattr(builtins, k)}
-        if self._frame is not None:
-            names.update(self._frame.f_locals)
-        code, cells = getattr(annotated, "__code__", None), getattr(annotated, "__closure__", None)
-        for name, cell in zip(code.co_freevars, cells, strict=True) if code is not None and cells else ():
-            try:
-                names[name] = cell.cell_contents
-            except ValueError:
-                continue  # not assigned yet
-        names.setdefault(self._cls.__name__, self._cls)
-        return names
+
+class _Names(Mapping[str, Any]):
+    """What an annotation may name beyond its module: closed-over names, locals around the class, the class, its body."""
+
+    def __init__(self, cls: type[Any], frame: FrameType | None, annotated: Any, globalns: dict[str, Any]) -> None:
+        self._cls = cls
+        self._locals = frame.f_locals if frame is not None else {}
+        self._cells = _cells(annotated)
+        self._globals = globalns
+
+    def __getitem__(self, name: str) -> Any:
+        for names in (self._cells, self._locals):
+            if name in names:
+                return names[name]
+        if name == self._cls.__name__:
+            return self._cls
+        if name in self._globals or hasattr(builtins, name):
+            raise KeyError(name)  # looked up there next: a step named `date` must not hide the type
+        return vars(self._cls)[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter({**vars(self._cls), self._cls.__name__: self._cls, **self._locals, **self._cells})
+
+    def __len__(self) -> int:
+        return len(list(iter(self)))
+
+
+def _cells(annotated: Any) -> dict[str, Any]:
+    code, cells = getattr(annotated, "__code__", None), getattr(annotated, "__closure__", None)
+    found: dict[str, Any] = {}
+    for name, cell in zip(code.co_freevars, cells, strict=True) if code is not None and cells else ():
+        try:
+            found[name] = cell.cell_contents
+        except ValueError:
+            continue  # not assigned yet
+    return found

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from reactor.define.definition import Span
     from reactor.define.handlers import Handler, HandlerKind
+    from reactor.errors import Place
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +156,7 @@ def _elements(members: Members, name: str, node: Node[Any]) -> FromNode | Litera
     raise _not_elements(given, where, of)
 
 
-def _not_elements(given: Any, where: Span, of: str) -> DefinitionError:
+def _not_elements(given: Any, where: Place, of: str) -> DefinitionError:
     if isinstance(given, Node):
         fix = f"say `@map_over({given.name}.result)`"
     elif stands_in(given):
@@ -176,12 +177,16 @@ def _handlers(made: Sketch, node: NodeSketch) -> None:
         fn = _final(made.members.cls, handler.fn)
         what = f"the {kind} of `{node.name}`,"
         read = read_function(made.members, fn, what, (handed,))
-        reachable = _ancestors(made, node.name)
-        for param in read.params:
-            for reference in references(param.binding):
-                if reference.node not in reachable:
-                    raise _out_of_reach(node.name, kind, fn, param.name, reference.node, reachable)
+        _check_reach(made, node.name, kind, fn, read)
         node.handlers[kind] = HandlerSketch(fn, read, handler)
+
+
+def _check_reach(made: Sketch, name: str, kind: HandlerKind, fn: Callable[..., Any], read: Read) -> None:
+    wanted = [(param.name, reference.node) for param in read.params for reference in references(param.binding)]
+    reachable = _ancestors(made, name) if wanted else {}
+    for param, node in wanted:
+        if node not in reachable:
+            raise _out_of_reach(name, kind, fn, param, node, reachable)
 
 
 def _final(cls: type[Any], fn: Callable[..., Any]) -> Callable[..., Any]:

@@ -11,6 +11,7 @@ import inspect
 import linecache
 import sys
 import textwrap
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from reactor.define.definition import Span
@@ -56,40 +57,65 @@ def _is_ours(module: str) -> bool:
     return module == "reactor" or module.startswith("reactor.")
 
 
+def said_before(name: str) -> Any:
+    """What the class body that is being performed already says under this name, None if nothing."""
+    frame = author_frame()
+    return frame.f_locals.get(name) if frame is not None and "__qualname__" in frame.f_locals else None
+
+
 def author_span() -> Span:
     """The author's line that is being performed."""
     frame = author_frame()
     return NOWHERE if frame is None else Span(frame.f_code.co_filename, frame.f_lineno, frame.f_lineno)
 
 
-def parameter_span(fn: Callable[..., Any], name: str) -> Span:
-    """The line of one parameter in the author's file; where the source is not at hand, the function's."""
-    span = span_of(fn)
-    tree = _parsed(span)
-    for node in ast.walk(tree) if tree is not None else ():
-        if isinstance(node, ast.arg) and node.arg == name:
-            line = span.line + node.lineno - 1
-            return Span(span.file, line, line)
-    return span
+@dataclass(frozen=True, slots=True)
+class Spot:
+    """A line of the author's, looked up in the file only when an error asks for it."""
+
+    find: Callable[[], Span]
+
+    @property
+    def file(self) -> str:
+        """The path."""
+        return self.find().file
+
+    @property
+    def line(self) -> int:
+        """From 1."""
+        return self.find().line
 
 
-def def_span(fn: Callable[..., Any]) -> Span:
+def def_span(fn: Callable[..., Any]) -> Spot:
     """The line of the `def` itself, below its decorators; where the source is not at hand, the first line."""
-    span = span_of(fn)
-    tree = _parsed(span)
-    for node in ast.walk(tree) if tree is not None else ():
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-            line = span.line + node.lineno - 1
-            return Span(span.file, line, span.end_line)
-    return span
+    return Spot(lambda: _found(fn, lambda node: isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)))
 
 
-def line_of_field(span: Span, name: str) -> Span:
+def parameter_span(fn: Callable[..., Any], name: str) -> Spot:
+    """The line of one parameter; where the source is not at hand, the function's."""
+    return Spot(lambda: _found(fn, lambda node: isinstance(node, ast.arg) and node.arg == name))
+
+
+def line_of_field(span: Span, name: str) -> Spot:
     """The line in a class body that declares `name`; where the source is not at hand, the class's."""
+    return Spot(lambda: _field(span, name))
+
+
+def _field(span: Span, name: str) -> Span:
     for line in range(span.line, span.line + 400):
         text = linecache.getline(span.file, line)
         if text.lstrip().startswith((f"{name}:", f"{name} :", f"{name} =", f"{name}=")):
             return Span(span.file, line, line)
+    return span
+
+
+def _found(fn: Callable[..., Any], wanted: Callable[[ast.AST], bool]) -> Span:
+    span = span_of(fn)
+    tree = _parsed(span)
+    for node in ast.walk(tree) if tree is not None else ():
+        if wanted(node):
+            line = span.line + getattr(node, "lineno", 1) - 1
+            return Span(span.file, line, span.end_line)
     return span
 
 
