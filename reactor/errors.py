@@ -99,7 +99,7 @@ class ReactorError(Exception):
             lines.append(f"  did you mean `{self.nearest}`?")
         if self.known:
             rest = len(self.known) - SHOWN
-            lines.append(f"  known: {', '.join(self.known[:SHOWN])}" + (f" and {rest} more" if rest > 0 else ""))
+            lines.append(f"  known: {', '.join(self.known[:SHOWN])}" + (f" and {rest:,} more" if rest > 0 else ""))
         if self.fix is not None:
             lines.append(f"  fix: {self.fix}")
         return "\n".join(lines)
