@@ -223,7 +223,7 @@ def _sweep(layers: Layers, *, downwards: bool, mirror: bool) -> None:
     neighbours = layers.up if downwards else layers.down
     place = place_of(layers.rows, len(layers.width))
     for row in layers.rows if downwards else reversed(layers.rows):
-        centre = {v: sum([place[n] for n in neighbours[v]]) / len(neighbours[v]) if neighbours[v] else place[v] for v in row}
+        centre = {vertex: _barycentre(neighbours[vertex], place, place[vertex]) for vertex in row}
         if mirror:
             row.reverse()
         row.sort(key=centre.__getitem__)
@@ -231,17 +231,28 @@ def _sweep(layers: Layers, *, downwards: bool, mirror: bool) -> None:
             place[vertex] = at
 
 
+def _barycentre(neighbours: list[int], place: list[int], alone: int) -> float:
+    if len(neighbours) == 1:  # every bend, and so most vertices of a large graph
+        return place[neighbours[0]]
+    return sum([place[other] for other in neighbours]) / len(neighbours) if neighbours else alone
+
+
 def _crossings(layers: Layers, rows: Sequence[Sequence[int]]) -> int:
     """How often edges cross: the inversions between neighbouring rows."""
-    place = place_of(rows, len(layers.width))
+    place, up = place_of(rows, len(layers.width)), layers.up
     total = 0
     for row in rows[1:]:
+        ends = [at for vertex in row for at in _places(up[vertex], place)]
         passed: list[int] = []
-        for vertex in row:
-            for at in sorted([place[upper] for upper in layers.up[vertex]], reverse=True):
-                total += len(passed) - bisect_right(passed, at)
-                insort(passed, at)
+        for at in ends:
+            total += len(passed) - bisect_right(passed, at)
+            insort(passed, at)
     return total
+
+
+def _places(neighbours: list[int], place: list[int]) -> list[int]:
+    """Where a vertex's edges end, from left to right: they do not cross each other."""
+    return [place[neighbours[0]]] if len(neighbours) == 1 else sorted([place[other] for other in neighbours])
 
 
 # ---- bands and routes ------------------------------------------------------------------------------------------
