@@ -187,7 +187,7 @@ def _card(node: PlanNode, drawn: set[type[Any]], *, depth: int) -> _Card:
         panels = [_panel(plan_of(child), drawn) for child in node.children]
     if flags:
         lines.append(("flags", _shortened(" · ".join(flags), _FLAGS, _TEXT_MOST)))
-    sizes = {"name": _NAME * 1.06, "type": _TYPE, "flags": _FLAGS}  # bold is a little wider
+    sizes = {"name": _NAME * 1.13, "type": _TYPE, "flags": _FLAGS}  # bold is a little wider
     width = _ICON + 10 + max(_measure(line, sizes[kind]) for kind, line in lines)
     height = 18.0 * len(lines)
     if panels:
@@ -204,7 +204,7 @@ def _panel(plan: Plan, drawn: set[type[Any]]) -> _Picture:
     else:
         drawn.add(plan.definition.cls)
         inner = _graph(plan, drawn, depth=0)
-    width = max(inner.width, _measure(title, _TYPE * 1.06)) + 2 * _PAD
+    width = max(inner.width, _measure(title, _TYPE * 1.13)) + 2 * _PAD
     height = inner.height + 2 * _PAD + 20
     parts = [
         f'<rect class="panel" width="{_n(width)}" height="{_n(height)}" rx="7"/>',
