@@ -139,7 +139,7 @@ def _returned(fn: Callable[..., Any], hints: dict[str, Any], example: str = "T")
             f"`{fn.__name__}` has no return annotation",
             code="no-return-annotation",
             where=def_span(fn),
-            fix=f"say what it returns: `-> {example}`; `-> None` if nothing",
+            fix=f"say what it returns: `-> {example}`" + ("; `-> None` if nothing" if example == "T" else ""),
         )
     return hints["return"]
 
