@@ -115,9 +115,9 @@ FACE = """
     Ask Bound Cancelled Composed Continue Delivery ElementFailure Engine Event Fail Failed Halt Halted Index Interrupt Map Node
     OptionalComposed OptionalStep Outcome Page Parked Reactor Results Retry RollbackFailure Run Secret Skip Source Status Step
     StepContext StepError Succeeded TryAgain Undone Waiting compose interrupt map_over source step step_context use
-    AmbiguousSignal DeadlineExceeded DefinitionError Expired Incompatible InputInvalid MailboxFull MissingArguments NeedsEngine
-    NoSuchAttribute NotWaiting PayloadInvalid ReactorError ResultNotStorable RunConflict RunFailed RunStopped SourceChanged
-    StepCancelled StepCrashed StoreUnavailable UnknownRun WrongState
+    AmbiguousSignal DeadlineExceeded DefinitionError Expired Incompatible InputInvalid MailboxFull NeedsEngine NotWaiting
+    PayloadInvalid ReactorError ResultNotStorable RunConflict RunFailed RunStopped SourceChanged StepCancelled StepCrashed
+    StoreUnavailable UnknownRun WrongState
 """.split()  # noqa: SIM905 - words read best as words
 
 
