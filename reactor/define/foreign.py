@@ -7,13 +7,11 @@ from __future__ import annotations
 
 from typing import Any
 
-import msgspec
-
 
 def decode_foreign(declared: Any, value: Any) -> Any:
     """The `dec_hook` for msgspec: a value of the declared type, from itself or from plain data.
 
-    Raises `msgspec.ValidationError` where the value is neither.
+    Raises ValueError where the value is neither; msgspec adds the path and makes a ValidationError of it.
     """
     made: Any = declared if isinstance(declared, type) else getattr(declared, "__origin__", object)
     if isinstance(value, made):
@@ -23,8 +21,8 @@ def decode_foreign(declared: Any, value: Any) -> Any:
             return made.model_validate(value)
         except ValueError as error:
             problems = _pydantic_problems(error)
-        raise msgspec.ValidationError(problems)
-    raise msgspec.ValidationError(f"Expected `{made.__name__}`, got `{type(value).__name__}`")
+        raise ValueError(problems)
+    raise ValueError(f"Expected `{made.__name__}`, got `{type(value).__name__}`")
 
 
 def _pydantic_problems(error: Any) -> str:

@@ -21,7 +21,7 @@ from reactor.define.foreign import decode_foreign
 from reactor.define.problems import problems_of, refused
 from reactor.define.sources import stands_in
 from reactor.define.steps import Node, Source
-from reactor.define.teaching import line_of_field
+from reactor.define.teaching import author_span, line_of_field
 from reactor.errors import DefinitionError
 
 if TYPE_CHECKING:
@@ -64,6 +64,14 @@ class Inputs:
             return msgspec.convert(given, self.companion, dec_hook=decode_foreign, str_keys=str_keys)
         except (msgspec.MsgspecError, RecursionError):
             return None
+        except NameError as error:
+            missing = error.name or str(error)
+        raise DefinitionError(
+            f"a type in the inputs of {self.of} names `{missing}`, which msgspec does not find",
+            code="unresolved-annotation",
+            where=author_span(),
+            fix=f"define `{missing}`, and the Struct that names it, in a module: msgspec does not see a function's locals",
+        )
 
 
 # ---- made of a class ------------------------------------------------------------------------------------------
@@ -86,11 +94,11 @@ def _is_class_var(annotation: Any) -> bool:
     return annotation is ClassVar or get_origin(annotation) is ClassVar
 
 
-def check_names(cls: type[Any], nodes: Mapping[str, Node[Any]], span: Span) -> None:
+def check_names(cls: type[Any], nodes: Mapping[str, Node[Any]]) -> None:
     """Raises DefinitionError for an input whose name is a node's, or whose default is a reference."""
     for name, base in field_names(cls).items():
         default = base.__dict__.get(name)
-        where = line_of_field(span, name)
+        where = _line(base, name)
         if name in nodes or isinstance(default, Source):
             what = f"`{name}` is an input and a node"
             raise DefinitionError(what, code="input-and-node", where=where, fix="give the two different names")
@@ -105,11 +113,15 @@ def check_names(cls: type[Any], nodes: Mapping[str, Node[Any]], span: Span) -> N
             raise DefinitionError(f"`{name}` cannot be an input", code="input-name", where=where, fix="begin its name with a letter")
 
 
+def _line(base: type[Any], name: str) -> Place:
+    return line_of_field(vars(base)["__reactor__"].span, name)
+
+
 def read_inputs(cls: type[Any], hints: Mapping[str, Any], span: Span) -> Inputs:
     """The inputs of a class whose annotations are resolved. Raises DefinitionError for types and defaults that cannot be."""
     fields, specs = [], []
-    for name in field_names(cls):
-        where = line_of_field(span, name)
+    for name, base in field_names(cls).items():
+        where = _line(base, name)
         kinds.check_storable(hints[name], f"the input `{name}`", where)
         default = _default(cls, name)
         fields.append(_input(name, hints[name], default, where))
@@ -200,7 +212,7 @@ def has_secret(annotation: Any, seen: frozenset[Any] = frozenset()) -> bool:
     if not isinstance(annotation, type) or annotation in seen or not getattr(annotation, "__annotations__", None):
         return False
     try:
-        inner = typing.get_type_hints(annotation, include_extras=True)
-    except (NameError, TypeError, AttributeError):
-        return False
-    return any(has_secret(each, seen | {annotation}) for each in inner.values())
+        inner = list(typing.get_type_hints(annotation, include_extras=True).values())
+    except (NameError, TypeError, AttributeError):  # not all of it resolves: what is only text is searched as text
+        inner = [each for base in annotation.__mro__ for each in inspect.get_annotations(base).values()]
+    return any("Secret" in each if isinstance(each, str) else has_secret(each, seen | {annotation}) for each in inner)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import collections.abc
 import types
-from typing import TYPE_CHECKING, Annotated, Any, Union, get_args, get_origin
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
 import msgspec
 
@@ -19,23 +19,48 @@ from reactor.errors import DefinitionError
 if TYPE_CHECKING:
     from reactor.errors import Place
 
+_UNIONS = {Union, types.UnionType}
+
 
 def name_of(annotation: Any) -> str:
-    """A type as its author wrote it, without modules."""
+    """A type as its author wrote it, without modules.
+
+    >>> name_of(dict[str, list[int] | None])
+    'dict[str, list[int] | None]'
+    """
+    origin, args = get_origin(annotation), get_args(annotation)
     if annotation is type(None):
         return "None"
-    if isinstance(annotation, type) and not get_args(annotation):
-        return annotation.__name__
-    return str(annotation).replace("typing.", "")
+    if origin is Annotated:
+        return name_of(args[0])
+    if origin in _UNIONS:
+        return " | ".join(map(name_of, args))
+    if origin is None or origin is Literal or not args:
+        return annotation.__name__ if isinstance(annotation, type) else str(annotation).replace("typing.", "")
+    named = ("..." if arg is Ellipsis else name_of(arg) for arg in args)
+    return f"{getattr(origin, '__name__', origin)}[{', '.join(named)}]"
 
 
 def members(annotation: Any) -> tuple[Any, ...]:
     """The members of a union; a type that is none is its own only member."""
     if get_origin(annotation) is Annotated:
         return members(get_args(annotation)[0])
-    if get_origin(annotation) in {Union, types.UnionType}:
+    if get_origin(annotation) in _UNIONS:
         return tuple(m for arg in get_args(annotation) for m in members(arg))
     return (annotation,)
+
+
+def _untagged(annotation: Any, seen: set[Any]) -> list[type[Any]]:
+    """The Structs of the first union of several of which one has no tag: in the type, its arguments, or the fields of its Structs."""
+    structs = [m for m in members(annotation) if isinstance(m, type) and issubclass(m, msgspec.Struct)]
+    if len(structs) > 1 and any(s.__struct_config__.tag is None for s in structs):
+        return structs
+    inner = [*get_args(annotation)]
+    for struct in structs:
+        if struct not in seen:
+            seen.add(struct)
+            inner += get_type_hints(struct).values()
+    return next((found for each in inner if (found := _untagged(each, seen))), [])
 
 
 def is_reactor(annotation: Any) -> bool:
@@ -77,8 +102,8 @@ def check_storable(annotation: Any, what: str, where: Place) -> None:
         reason = str(error)
     else:
         return
-    structs = [m for m in members(annotation) if isinstance(m, type) and issubclass(m, msgspec.Struct)]
-    if len(structs) > 1:
+    structs = _untagged(annotation, set())
+    if structs:
         lines = "\n".join(f"         class {s.__name__}(msgspec.Struct, tag={s.__name__.lower()!r}): …" for s in structs)
         raise DefinitionError(
             f"{what} is `{name_of(annotation)}`, and stored values of it could not be told apart",

@@ -250,7 +250,7 @@ def declare(cls: type[Any], options: Mapping[str, Any], frame: FrameType | None)
         record.max_running = said.max_running or inherited.max_running
     cls.__reactor__ = record
     record.sketch = sketch(cls, span, abstract=said.abstract)
-    check_names(cls, record.sketch.members.nodes, span)
+    check_names(cls, record.sketch.members.nodes)
     try:
         _resolve(cls, record)
     except Unresolved:

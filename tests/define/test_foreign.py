@@ -1,0 +1,53 @@
+"""Types that msgspec does not know: by the declared type, never by a name in the data."""
+
+import msgspec
+import pydantic
+import pytest
+
+from reactor.define.foreign import decode_foreign, encode_foreign
+
+
+class Model(pydantic.BaseModel):
+    n: int
+
+
+class Own:
+    pass
+
+
+class Holder(msgspec.Struct):
+    model: Model
+    models: list[Model]
+
+
+def test_a_model_goes_there_and_back():
+    """As plain data, inside Structs and lists."""
+    holder = Holder(Model(n=1), [Model(n=2)])
+    body = msgspec.msgpack.encode(holder, enc_hook=encode_foreign)
+    assert msgspec.msgpack.decode(body) == {"model": {"n": 1}, "models": [{"n": 2}]}
+    assert msgspec.msgpack.decode(body, type=Holder, dec_hook=decode_foreign) == holder
+
+
+def test_an_instance_is_itself():
+    """Of its declared type, and of a subclass."""
+
+    class Sub(Own): ...
+
+    own, sub = Own(), Sub()
+    assert decode_foreign(Own, own) is own
+    assert decode_foreign(Own, sub) is sub
+
+
+@pytest.mark.parametrize("value", [3, "x", {"n": 1}, None], ids=range(4))
+def test_anything_else_is_refused(value):
+    """With what was expected; nothing is imported or called by a name in the data."""
+    with pytest.raises(ValueError, match="Expected `Own`"):
+        decode_foreign(Own, value)
+    with pytest.raises(NotImplementedError, match="Own is not plain data"):
+        encode_foreign(Own())
+
+
+def test_wrong_data_names_its_path():
+    """msgspec's path and pydantic's."""
+    with pytest.raises(msgspec.ValidationError, match=r"\(n\) - at `\$.models\[0\]`"):
+        msgspec.convert({"model": {"n": 1}, "models": [{"n": "x"}]}, Holder, dec_hook=decode_foreign)
