@@ -16,17 +16,18 @@ import msgspec
 from reactor.cli.problems import Problem, teach
 from reactor.cli.shapes import example, is_structured, spell
 from reactor.cli.targets import short
-from reactor.cli.text import clean, clean_lines, escape_json, nearest
+from reactor.cli.text import clean, clean_lines, escape_json
 from reactor.define.foreign import decode_foreign
+from reactor.define.problems import problems_of
 from reactor.errors import InputInvalid
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from reactor.define.definition import Definition, InputDefinition
     from reactor.define.reactor import Reactor
 
-_QUOTED = re.compile(r"(['\"`]).*\1")
+_NO_JSON: Any = object()
 Said = dict[str, Any]  # what a file or a command line says of each input
 
 
@@ -35,27 +36,19 @@ def build(definition: Definition, pairs: Sequence[str], source: str | None, targ
 
     Raises `Problem` with every wrong, missing and unknown input, before anything began.
     """
-    from_file = _document(source) if source is not None else {}
-    from_line = _pairs(pairs)
+    said = _document(source) if source is not None else {}
+    told: dict[str, str] = {}  # of a text that fits no type, what the library's own words would not say
     fields = {field.name: field for field in definition.inputs}
-    wrong = [(name, _unknown(name, fields)) for name in [*from_file, *from_line] if name not in fields]
-    values: dict[str, Any] = {}
-    for name, field in fields.items():
-        try:
-            if name in from_line:
-                values[name] = _from_text(field, from_line[name])
-            elif name in from_file:
-                values[name] = _converted(field, from_file[name], strict=True)
-            elif field.required:
-                wrong.append((name, f"is missing ({spell(field.type)})"))
-        except ValueError as error:
-            wrong.append((name, _said(field, error, from_line.get(name))))
-    if wrong:
-        raise _problem(definition, target, [f"{clean(name, 60)}  {what}" for name, what in wrong], len(wrong))
+    for name, text in _pairs(pairs).items():
+        field = fields.get(name)
+        said[name] = text if field is None else _from_text(field, text, told)
+    problems = [(path, told.get(path, text)) for path, text in problems_of(definition.inputs, said, str_keys=True)]
+    if problems:
+        raise _problem(definition, target, [f"`{clean(path, 80)}` {clean(text)}" for path, text in problems])
     try:
-        built: Reactor = definition.cls(**values)
-    except InputInvalid as error:
-        raise _problem(definition, target, clean_lines(str(error)), 1) from None
+        built: Reactor = definition.cls(**{name: _as_typed(fields[name], value) for name, value in said.items()})
+    except InputInvalid as error:  # a rule across fields
+        raise _problem(definition, target, clean_lines(error.what)) from None
     return built
 
 
@@ -86,7 +79,7 @@ def _document(source: str) -> Said:
         raise Problem(f"{where} cannot be read: {clean(error.strerror or error)}", code="input-file") from None
     try:
         said = msgspec.json.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.MsgspecError, ValueError, RecursionError) as error:
         raise Problem(f"{where}{_line_of(body, str(error))} is not JSON: {clean(error)}", code="input-file") from None
     if not isinstance(said, dict):
         raise Problem(f"{where} must hold one JSON object, an entry an input; it holds {_json_kind(said)}", code="input-file")
@@ -110,64 +103,43 @@ def _json_kind(value: object) -> str:
 # ---- converting -----------------------------------------------------------------------------------------------
 
 
-def _from_text(field: InputDefinition, text: str) -> Any:
-    """The text as its field's type: as it stands if it fits, else as JSON."""
+def _from_text(field: InputDefinition, text: str, told: dict[str, str]) -> Any:
+    """The text as its field's type: as it stands if it fits, else as JSON; else unchanged, to be refused."""
     if field.type is Any or field.type is object:
         return _parsed(text, text)
     try:
-        return _converted(field, text, strict=False)
-    except ValueError:
-        value = _parsed(text, None)
-        if value is None or isinstance(value, str):
-            raise
-        return _converted(field, value, strict=True)
+        return msgspec.convert(text, field.type, strict=False, dec_hook=decode_foreign)
+    except (msgspec.MsgspecError, RecursionError):
+        value = _parsed(text, _NO_JSON)
+    if is_structured(field.type) and not isinstance(value, list | dict):
+        told[field.name] = f"is not `{spell(field.type)}`, which is written as JSON: {_shape(field)}"
+    return text if value is _NO_JSON else value
 
 
 def _parsed(text: str, otherwise: Any) -> Any:
     try:
         return msgspec.json.decode(text)
-    except (ValueError, UnicodeError):  # a lone surrogate from the shell's bytes is no JSON either
+    except (msgspec.MsgspecError, ValueError, RecursionError):  # a lone surrogate from the shell's bytes is no JSON either
         return otherwise
 
 
-def _converted(field: InputDefinition, value: Any, *, strict: bool) -> Any:
-    return msgspec.convert(value, field.type, strict=strict, str_keys=True, dec_hook=decode_foreign)
+def _as_typed(field: InputDefinition, value: Any) -> Any:
+    """JSON as the field's type, so that an object's keys may be numbers; what is typed already stays."""
+    return msgspec.convert(value, field.type, str_keys=True, dec_hook=decode_foreign)
 
 
 # ---- telling --------------------------------------------------------------------------------------------------
 
 
-def _unknown(name: str, fields: Mapping[str, InputDefinition]) -> str:
-    meant = nearest(name, fields)
-    return "is no input" + (f"; did you mean {clean(meant, 60)}?" if meant else "")
-
-
-def _said(field: InputDefinition, error: ValueError, text: str | None) -> str:
-    message = clean(error)
-    if field.secret:
-        return f"is not {spell(field.type)}: {_QUOTED.sub('…', message) if 'value' in message else message}"
-    if text is None:
-        return message
-    if is_structured(field.type) and "Expected" in message and message.endswith("got `str`"):
-        return f"is not {spell(field.type)}, which is written as JSON: {_shape(field)}"
-    return f"{message}; it was {clean(text, 80)!r}"
-
-
 def _shape(field: InputDefinition) -> str:
-    try:
-        return f"{field.name}='{escape_json(msgspec.json.encode(example(field.type)).decode())}'"
-    except Exception:  # noqa: BLE001 - a type that msgspec does not know has no example; the answer stands without it
-        return f"{field.name}='{{…}}'"
+    return f"{field.name}='{escape_json(msgspec.json.encode(example(field.type)).decode())}'"
 
 
 def _given(field: InputDefinition) -> str:
     """What to type for a field, as an example."""
-    if is_structured(field.type):
+    value = example(field.type)
+    if isinstance(value, list | dict):
         return _shape(field)
-    try:
-        value = example(field.type)
-    except Exception:  # noqa: BLE001 - as above
-        value = "…"
     return f"{field.name}={'true' if value is True else value}"
 
 
@@ -186,8 +158,8 @@ def _default(field: InputDefinition) -> str:
     return "optional, secret" if secret else f"optional ({clean(repr(field.default), 60)})"
 
 
-def _problem(definition: Definition, target: str, wrong: list[str], count: int) -> Problem:
-    things = "1 thing is" if count == 1 else f"{count} things are"
+def _problem(definition: Definition, target: str, wrong: list[str]) -> Problem:
+    things = "1 thing is" if len(wrong) == 1 else f"{len(wrong)} things are"
     where = f"{short(definition.span.file)}:{definition.span.line}"
     known = inputs_table(definition)
     takes = [f"inputs of {clean(definition.name, 80)} ({where}):", *known] if known else [f"{clean(definition.name, 80)} takes no inputs"]

@@ -1,7 +1,9 @@
 """Words for people: nothing of an author's can be obeyed by a terminal, and figures read well."""
 
 import json
+from pathlib import Path
 
+import pydantic
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -16,7 +18,7 @@ def test_cleaned_text_is_one_printable_line(text):
     """Whatever goes in, no control, format, bidi, surrogate or line separator comes out, and it can be encoded."""
     said = clean(text, 50)
     assert said.isprintable()
-    assert said.encode()
+    said.encode()
 
 
 @given(st.text(st.characters(exclude_categories=["Cs"])))
@@ -74,6 +76,7 @@ def test_nearest_and_listed():
 def test_shapes():
     """A type has an example of its JSON, or is known to be structured where msgspec cannot tell."""
     assert example(dict[str, tuple[int, bool]]) == {"…": [1, True]}
-    assert is_structured(type("Unknown", (), {})) is True
+    assert is_structured(pydantic.create_model("Model", n=(int, ...))) is True
+    assert (is_structured(Path), example("nonsense")) == (False, "…")
     assert spell(list[int] | None) == "list[int] | None"
     assert escape_json('"a"') == '"a"'
