@@ -14,10 +14,10 @@ Refuses = Callable[..., AbstractContextManager[None]]
 
 @pytest.fixture
 def refuses() -> Refuses:
-    """`with refuses(code=…, line=…, fix=…):` the block must raise an error that says all of it; `line` is part of the author's line."""
+    """Use it as a context: the block must raise an error that says all of it; `line` is part of the author's line."""
 
     @contextmanager
-    def expecting(  # noqa: PLR0913 - what an error says
+    def expecting(
         *,
         code: str,
         line: str | None,

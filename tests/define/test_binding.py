@@ -97,9 +97,11 @@ def test_names_orders_and_kinds_of_parameters():
 
 def test_an_unbound_parameter_is_refused(refuses):
     """At its own line, with the node that its name is like."""
-    with refuses(code="unbound-parameter", line="pric: Quote,", fix="pric: T = price.result", nearest="price", known="count", what="`pric`"):
+    with refuses(
+        code="unbound-parameter", line="pric: Quote,", fix="pric: T = price.result", nearest="price", known="count", what="`pric`"
+    ):
 
-        class _(Base):
+        class Wrong(Base):
             @step
             async def output(
                 self,
@@ -113,7 +115,7 @@ def test_a_parameter_named_as_a_node_is_not_matched(refuses):
     """There is no matching by name; the fix is the reference."""
     with refuses(code="unbound-parameter", line="async def output(self, count", fix="count: T = count.result", nearest="count"):
 
-        class _(Base):
+        class Wrong(Base):
             @step
             async def output(self, count: int) -> int: ...
 
@@ -124,13 +126,13 @@ def test_variadic_parameters_are_refused(refuses, star):
     if star == "*":
         with refuses(code="variadic-parameter", line="*xs: int", fix="xs: list[T] = ["):
 
-            class _(Base):
+            class Wrong(Base):
                 @step
                 async def output(self, *xs: int) -> int: ...
     else:
         with refuses(code="variadic-parameter", line="**xs: int", fix="xs: list[T] = ["):
 
-            class _(Base):
+            class Wrong(Base):
                 @step
                 async def output(self, **xs: int) -> int: ...
 
@@ -139,22 +141,22 @@ def test_a_node_itself_is_refused(refuses):
     """`.result` was forgotten, alone or in a list."""
     with refuses(code="node-as-default", line="x: Quote = price)", fix="`price.result`"):
 
-        class _(Base):
+        class Wrong(Base):
             @step
             async def output(self, x: Quote = price) -> int: ...
 
     with refuses(code="node-as-default", line="x: list[int] = [count])", fix="`count.result`"):
 
-        class _(Base):
+        class Wrong(Base):
             @step
-            async def output(self, x: list[int] = [count]) -> int: ...
+            async def output(self, x: list[int] = [count]) -> int: ...  # noqa: B006 - how an author lists references
 
 
 def test_a_source_as_default_is_refused(refuses):
     """A source is for a map."""
     with refuses(code="node-as-default", line="x: object = rows)", fix="@map_over(rows)"):
 
-        class _(Base):
+        class Wrong(Base):
             @source
             async def rows(self):
                 yield 1
@@ -168,7 +170,7 @@ def test_a_constant_is_plain_data(refuses, default):
     """It is part of the fingerprint, and nothing is pickled: anything else is a resource."""
     with refuses(code="literal-not-plain", line="x: object = default", fix="x: T = use(provider)"):
 
-        class _(Base):
+        class Wrong(Base):
             @step
             async def output(self, x: object = default) -> int: ...
 
@@ -177,7 +179,7 @@ def test_a_path_through_an_optional_result_is_refused(refuses):
     """Where it is skipped the result is None: the whole may be taken, a part not."""
     with refuses(code="path-through-optional", line="x: int = gift.result.total", fix="x: T | None = gift.result", what="`gift`"):
 
-        class _(Base):
+        class Wrong(Base):
             @step
             async def output(self, x: int = gift.result.total) -> int: ...
 
@@ -186,7 +188,7 @@ def test_a_map_over_an_optional_result_is_refused(refuses):
     """None has no elements."""
     with refuses(code="path-through-optional", line="async def output", fix="T | None", what="the map `output`"):
 
-        class _(Base):
+        class Wrong(Base):
             @map_over(gift.result.lines)
             async def output(self, line: dict[str, int]) -> int: ...
 
@@ -197,19 +199,19 @@ def test_too_few_parameters_are_refused(refuses, case):
     if case == "step":
         with refuses(code="too-few-parameters", line="async def output()", fix="async def output(self, …)"):
 
-            class _(Base):
+            class Wrong(Base):
                 @step
                 async def output() -> int: ...
     elif case == "map":
         with refuses(code="too-few-parameters", line="async def output(self)", fix="async def output(self, element, …)"):
 
-            class _(Base):
+            class Wrong(Base):
                 @map_over([1])
                 async def output(self) -> int: ...
     else:
         with refuses(code="too-few-parameters", line="async def output(*, self", fix="async def output(self, …)"):
 
-            class _(Base):
+            class Wrong(Base):
                 @compose
                 async def output(*, self: int) -> Base: ...
 
@@ -218,6 +220,6 @@ def test_an_element_is_not_bound(refuses):
     """The element is handed: what is bound comes after it."""
     with refuses(code="handed-parameter-bound", line="async def output", fix="before `x`"):
 
-        class _(Base):
+        class Wrong(Base):
             @map_over([1])
             async def output(self, x: int = count.result) -> int: ...

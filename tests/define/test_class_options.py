@@ -32,7 +32,7 @@ def test_all_of_them():
 
 
 def test_what_is_inherited():
-    """retry and max_running; name, version and aliases are each class's own."""
+    """Retry and max_running; name, version and aliases are each class's own."""
 
     class Base(Reactor, name="base", version=7, aliases=["old"], retry=Retry(4), max_running=5, abstract=True):
         pass
@@ -48,9 +48,9 @@ def test_what_is_inherited():
 
 def test_a_misspelt_option_gets_its_nearest(refuses):
     """As the checkers refuse it too."""
-    with refuses(code="option-not-taken", line="class _(Reactor, verison=3)", fix="version=…", nearest="version", known="aliases"):
+    with refuses(code="option-not-taken", line="class Wrong(Reactor, verison=3)", fix="version=…", nearest="version", known="aliases"):
 
-        class _(Reactor, verison=3):
+        class Wrong(Reactor, verison=3):
             @step
             async def output(self) -> int: ...
 

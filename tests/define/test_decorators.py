@@ -16,11 +16,24 @@ class Child(Reactor):
         return 1
 
 
-async def flag(self) -> bool: ...
-async def code(self) -> int: ...
-async def element(self, n: int) -> int: ...
-async def child(self) -> Child: ...
-async def question(self) -> Ask[int]: ...
+async def flag(self) -> bool:
+    """Tell."""
+
+
+async def code(self) -> int:
+    """Count."""
+
+
+async def element(self, n: int) -> int:
+    """Count one."""
+
+
+async def child(self) -> Child:
+    """Hand over."""
+
+
+async def question(self) -> Ask[int]:
+    """Ask."""
 
 
 FLAG = step(flag)
@@ -53,6 +66,7 @@ def test_a_plain_def_is_a_step():
 
 
 def lambda_free(self) -> int:
+    """Plain."""
     return 1
 
 
@@ -76,6 +90,7 @@ def test_two_decorators_are_refused(refuses):
 
 
 def plain(self, n: int) -> int:
+    """Plain."""
     return n
 
 
@@ -87,10 +102,12 @@ def test_all_but_steps_are_async(refuses, decorate):
 
 
 async def yields(self) -> AsyncIterator[int]:
+    """Yield."""
     yield 1
 
 
 def yields_plainly(self):
+    """Yield."""
     yield 1
 
 
@@ -133,7 +150,7 @@ def test_a_name_said_twice_in_one_body_is_refused(refuses):
             async def price(self) -> int: ...
 
             @step
-            async def price(self) -> str: ...
+            async def price(self) -> str: ...  # noqa: F811 - that is the point
 
 
 def test_the_same_name_outside_a_class_body_is_fine():

@@ -25,12 +25,12 @@ class Model(pydantic.BaseModel):
 
 class Checkout(Reactor):
     order_id: str
-    lines: list[Line] = []  # noqa: RUF012 - how an author gives a default
+    lines: list[Line] = []
     day: date | None = None
     amount: int = 1
     ratio: float = 0.5
     rush: bool = False
-    by_id: dict[int, str] = {}  # noqa: RUF012 - as above
+    by_id: dict[int, str] = {}
     model: Model | None = None
     anything: Any = None
     token: Annotated[str, Secret()] = "t"
@@ -48,7 +48,15 @@ def test_json_is_read_by_type():
 
 @pytest.mark.parametrize(
     ("body", "text"),
-    [(b"", "truncated"), (b"{", "truncated"), (b"[1]", "list"), (b"3", "int"), (b"null", "NoneType"), (b"\xff", "malformed"), (b"[" * 9999, "")],
+    [
+        (b"", "truncated"),
+        (b"{", "truncated"),
+        (b"[1]", "list"),
+        (b"3", "int"),
+        (b"null", "NoneType"),
+        (b"\xff", "malformed"),
+        (b"[" * 9999, ""),
+    ],
     ids=range(7),
 )
 def test_what_is_no_json_object_is_refused(body, text):

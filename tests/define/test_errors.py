@@ -26,7 +26,9 @@ def test_every_error_has_a_code_of_its_own(error):
 
 def test_an_error_says_all_it_knows():
     """Code, what, file and line, nearest name, known set and fix, each on its line."""
-    error = DefinitionError("no `pricee`", code="x", where=Span("shop.py", 7, 9), fix="say `price`", known=["price", "ship"], nearest="price")
+    error = DefinitionError(
+        "no `pricee`", code="x", where=Span("shop.py", 7, 9), fix="say `price`", known=["price", "ship"], nearest="price"
+    )
     assert str(error).split("\n") == [
         "[x] no `pricee`",
         "  at shop.py:7",

@@ -48,6 +48,6 @@ def test_anything_else_is_refused(value):
 
 
 def test_wrong_data_names_its_path():
-    """msgspec's path and pydantic's."""
+    """Msgspec's path and pydantic's."""
     with pytest.raises(msgspec.ValidationError, match=r"\(n\) - at `\$.models\[0\]`"):
         msgspec.convert({"model": {"n": 1}, "models": [{"n": "x"}]}, Holder, dec_hook=decode_foreign)

@@ -70,7 +70,7 @@ def test_a_handler_is_async(refuses):
     """An undo is awaited."""
     with refuses(code="handler-not-async", line="def back(self", fix="async def back"):
 
-        class _(Reactor):
+        class Wrong(Reactor):
             @step
             async def output(self) -> int: ...
 
@@ -82,7 +82,7 @@ def test_a_handler_is_a_function(refuses):
     """A node, a class, a constant cannot undo."""
     with refuses(code="handler-not-a-function", line="output.undo(other)", fix="@output.undo"):
 
-        class _(Reactor):
+        class Wrong(Reactor):
             @step
             async def other(self) -> int: ...
 
@@ -96,7 +96,7 @@ def test_one_undo_a_node(refuses):
     """A second one would silently win."""
     with refuses(code="handler-twice", line="async def also", fix="`back` or `also`"):
 
-        class _(Reactor):
+        class Wrong(Reactor):
             @step
             async def output(self) -> int: ...
 
@@ -113,7 +113,7 @@ def test_a_handler_takes_no_node_s_name(refuses, named):
     with refuses(code="handler-takes-name", line=f"async def {named}", fix="name it for what it does"):
         if named == "output":
 
-            class _(Reactor):
+            class Wrong(Reactor):
                 @step
                 async def output(self) -> int: ...
 
@@ -121,7 +121,7 @@ def test_a_handler_takes_no_node_s_name(refuses, named):
                 async def output(self, value: int) -> None: ...
         else:
 
-            class _(Reactor):
+            class Wrong(Reactor):
                 @step
                 async def other(self) -> int: ...
 
@@ -129,23 +129,23 @@ def test_a_handler_takes_no_node_s_name(refuses, named):
                 async def output(self) -> int: ...
 
                 @output.undo
-                async def other(self, value: int) -> None: ...
+                async def other(self, value: int) -> None: ...  # noqa: F811 - that is the point
 
 
 def test_a_subclass_does_not_change_its_base(refuses):
     """Registering with a base's node would change the base's runs."""
     with refuses(code="handler-too-late", line="async def back", fix="override the method by its name"):
 
-        class _(Shop):
+        class Wrong(Shop):
             @Shop.output.compensate
             async def back(self, error: StepError) -> None: ...
 
 
 def test_options_of_handlers_are_two(refuses):
-    """retry and timeout, and nothing else."""
+    """Retry and timeout, and nothing else."""
     with refuses(code="option-not-taken", line="@output.undo(", fix="leave it out", known="timeout"):
 
-        class _(Reactor):
+        class Wrong(Reactor):
             @step
             async def output(self) -> int: ...
 
@@ -157,7 +157,7 @@ def test_an_interrupt_and_a_compose_take_no_undo(refuses):
     """Each says why."""
     with refuses(code="no-such-node-attribute", line="@ask.undo", fix="nothing to undo", known="compensate"):
 
-        class _(Reactor):
+        class Wrong(Reactor):
             @interrupt
             async def ask(self) -> Ask[int]: ...
 
@@ -166,7 +166,7 @@ def test_an_interrupt_and_a_compose_take_no_undo(refuses):
 
     with refuses(code="no-such-node-attribute", line="@child.undo", fix="its own nodes' undos"):
 
-        class __(Reactor):
+        class WrongToo(Reactor):
             @compose
             async def child(self) -> Shop: ...
 
@@ -178,7 +178,7 @@ def test_a_map_over_reactors_takes_no_undo(refuses):
     """Its elements undo themselves; a map over plain elements has an undo an element."""
     with refuses(code="undo-of-reactors", line="async def back", fix="the steps of Shop"):
 
-        class _(Reactor):
+        class Wrong(Reactor):
             @map_over([1, 2])
             async def output(self, n: int) -> Shop: ...
 
@@ -199,7 +199,7 @@ def test_a_handler_is_handed_its_value(refuses):
     """`async def undo(self)` would get more than it takes."""
     with refuses(code="too-few-parameters", line="async def back", fix="async def back(self, value, …)"):
 
-        class _(Reactor):
+        class Wrong(Reactor):
             @step
             async def output(self) -> int: ...
 
@@ -211,7 +211,7 @@ def test_what_a_handler_is_handed_is_not_bound(refuses):
     """The value comes first, then what is bound."""
     with refuses(code="handed-parameter-bound", line="error: int = first.result", fix="before `error`"):
 
-        class _(Reactor):
+        class Wrong(Reactor):
             @step
             async def first(self) -> int: ...
 

@@ -42,7 +42,7 @@ class Checkout(Reactor):
     cart: Cart
     amount: Annotated[int, Meta(gt=0, le=100)] = 10
     size: Size = Size.SMALL
-    tags: list[str] = []  # noqa: RUF012 - how an author gives a default; it is copied
+    tags: list[str] = []
     token: Annotated[str | None, Secret()] = None
 
     @step
@@ -96,7 +96,7 @@ def test_mutable_defaults_are_each_run_s_own():
     class Factories(Reactor):
         a: list[int] = msgspec.field(default_factory=lambda: [1])
         b: dict[str, list[int]] = dataclasses.field(default_factory=dict)
-        c: dict[str, list[int]] = {"x": [1]}  # noqa: RUF012 - as above
+        c: dict[str, list[int]] = {"x": [1]}
         d: int = dataclasses.field(default=4)
         e: int = msgspec.field(default=5)
 
@@ -158,7 +158,7 @@ def test_nothing_secret_is_told():
     class Login(Reactor):
         user: str
         token: Annotated[str, Meta(max_length=3), Secret()]
-        pins: Annotated[dict[str, int], Secret()] = {}  # noqa: RUF012 - as above
+        pins: Annotated[dict[str, int], Secret()] = {}
         size: Annotated[Size, Secret()] = Size.SMALL
 
         @step
@@ -295,7 +295,7 @@ def test_other_libraries_types_serve(declared):
 
 
 def test_a_pydantic_problem_is_told_without_its_value():
-    """pydantic's own text repeats inputs and adds links; ours names path and cause."""
+    """Pydantic's own text repeats inputs and adds links; ours names path and cause."""
 
     class Made(Reactor):
         models: list[Model]
@@ -362,7 +362,7 @@ def test_a_name_is_an_input_or_a_node(refuses):
         class Base(Reactor, abstract=True):
             price: int
 
-        class _(Base):
+        class Wrong(Base):
             @step
             async def price(self) -> int: ...
 
@@ -377,7 +377,7 @@ def test_an_input_s_default_is_no_reference(refuses, default):
 
     with refuses(code="input-default" if default != "node" else "two-names", line=None, fix=""):
 
-        class _(Reactor):
+        class Wrong(Reactor):
             @step
             async def price(self) -> int: ...
 
@@ -396,7 +396,7 @@ def test_a_default_is_of_its_type(refuses):
     """Found when the class is made, at the field's line, with the likely fix."""
     with refuses(code="input-default", line='amount: int = "x"', fix="give a default that is one", what="'x', no `int`"):
 
-        class _(Reactor):
+        class Wrong(Reactor):
             amount: int = "x"
 
             @step
@@ -404,7 +404,7 @@ def test_a_default_is_of_its_type(refuses):
 
     with refuses(code="input-default", line="amount: int = None", fix="amount: int | None = None"):
 
-        class __(Reactor):
+        class WrongToo(Reactor):
             amount: int = None
 
             @step
@@ -419,15 +419,15 @@ def test_an_input_s_type_can_be_validated(refuses):
 
     with refuses(code="untagged-union", line="pay: Line | Wire", fix="tag='wire'"):
 
-        class _(Reactor):
+        class Wrong(Reactor):
             pay: Line | Wire
 
             @step
             async def output(self) -> int: ...
 
-    with refuses(code="type-not-storable", line="class __(Reactor)", fix="a type that msgspec knows"):
+    with refuses(code="type-not-storable", line="class WrongToo(Reactor)", fix="a type that msgspec knows"):
 
-        class __(Reactor):
+        class WrongToo(Reactor):
             pay: Own | Model
 
             @step
@@ -438,7 +438,7 @@ def test_names_that_cannot_be_inputs(refuses):
     """Python's own."""
     with refuses(code="input-name", line="__secret__: int", fix="with a letter"):
 
-        class _(Reactor):
+        class Wrong(Reactor):
             __secret__: int
 
             @step

@@ -27,6 +27,10 @@ class Wire(msgspec.Struct):
     iban: str
 
 
+class Order(msgspec.Struct):
+    paid: list["Card | Wire"]
+
+
 class TaggedCard(msgspec.Struct, tag="card"):
     number: str
 
@@ -83,10 +87,10 @@ def node_returning(annotation, decorate=step):
     return definition_of(type("Made", (Reactor,), {"output": decorate(output)})).nodes["output"]
 
 
-FINE = [
-    None, int, Any, object, bytes, datetime, Card, Card | None, TaggedCard | TaggedWire, Plain, Attrs, Typed, Model, Model | None, Own, Own | int,
-    Model | Own, list[Card], dict[str, Own], Annotated[int, msgspec.Meta(gt=0)], Card | int | str,
-]  # fmt: skip
+PLAIN = [None, int, Any, object, bytes, datetime, list[Card], Annotated[int, msgspec.Meta(gt=0)]]
+CLASSES = [Card, Plain, Attrs, Typed, Model, Own, dict[str, Own]]
+UNIONS = [Card | None, TaggedCard | TaggedWire, Model | None, Own | int, Model | Own, Card | int | str]
+FINE = [*PLAIN, *CLASSES, *UNIONS]
 
 
 @pytest.mark.parametrize("annotation", FINE, ids=range(len(FINE)))
@@ -100,15 +104,20 @@ def test_an_untagged_union_shows_its_two_line_fix(refuses):
     """One line a Struct."""
     with refuses(code="untagged-union", line="async def output", fix="class Wire(msgspec.Struct, tag='wire'): …"):
 
-        class _(Reactor):
+        class Wrong(Reactor):
             @step
             async def output(self) -> Card | Wire: ...
 
 
-@pytest.mark.parametrize("where", ["optional", "nested", "typing.Union"])
+@pytest.mark.parametrize("where", ["optional", "nested", "field", "typing.Union"])
 def test_an_untagged_union_is_found_wherever_it_stands(refuses, where):
-    """With None, in a list, spelled the old way."""
-    annotation = {"optional": Card | Wire | None, "nested": list[Card | Wire], "typing.Union": Union[Card, Wire]}[where]
+    """With None, in a list, in a field, spelled the old way."""
+    annotation = {
+        "optional": Card | Wire | None,
+        "nested": list[Card | Wire],
+        "field": Order,
+        "typing.Union": Union[Card, Wire],  # noqa: UP007 - that is the point
+    }[where]
     with refuses(code="untagged-union", line="async def output", fix="tag='card'"):
         node_returning(annotation)
 
@@ -125,7 +134,7 @@ def test_a_return_annotation_is_required(refuses, decorate):
     """Of every kind: it is the node's type."""
     with refuses(code="no-return-annotation", line="async def output", fix="-> "):
 
-        class _(Reactor):
+        class Wrong(Reactor):
             @decorate
             async def output(self, n=1): ...
 
@@ -134,7 +143,7 @@ def test_a_step_without_annotation_is_told_of_none(refuses):
     """A step that returns nothing says so."""
     with refuses(code="no-return-annotation", line="async def output", fix="`-> None` if nothing"):
 
-        class _(Reactor):
+        class Wrong(Reactor):
             @step
             async def output(self): ...
 
@@ -143,7 +152,7 @@ def test_an_element_needs_a_type(refuses):
     """It is decoded to it."""
     with refuses(code="element-untyped", line="n,", fix="n: T"):
 
-        class _(Reactor):
+        class Wrong(Reactor):
             @map_over([1])
             async def output(
                 self,
@@ -155,13 +164,13 @@ def test_elements_and_payloads_are_checked_too(refuses):
     """They are stored as results are."""
     with refuses(code="untagged-union", line="n: Card | Wire", fix="tag=", what="the element `n`"):
 
-        class _(Reactor):
+        class Wrong(Reactor):
             @map_over([1])
             async def output(self, n: Card | Wire) -> int: ...
 
     with refuses(code="untagged-union", line="async def output", fix="tag=", what="the payload"):
 
-        class _(Reactor):
+        class Wrong(Reactor):
             @interrupt
             async def output(self) -> Ask[Card | Wire]: ...
 
@@ -230,7 +239,7 @@ def test_a_map_mixes_no_reactors_and_values(refuses):
     """An element is one or the other."""
     with refuses(code="compose-return", line="async def output", fix="each reactor class"):
 
-        class _(Reactor):
+        class Wrong(Reactor):
             @map_over([1])
             async def output(self, n: int) -> Child | int: ...
 
@@ -260,7 +269,7 @@ def test_a_source_returns_an_iterator(refuses):
     """Its element's type is the iterator's."""
     with refuses(code="source-return", line="async def rows", fix="AsyncIterator[E]", what="`list[int]`"):
 
-        class _(Reactor):
+        class Wrong(Reactor):
             @source
             async def rows(self) -> list[int]:
                 yield 1

@@ -140,7 +140,9 @@ def test_what_is_certainly_no_sequence(annotation):
     assert is_no_sequence(annotation)
 
 
-@pytest.mark.parametrize("annotation", [list[int], tuple[int, ...], Sequence[int], Any, Own, Quote | None, range, Pair, Results[int]], ids=range(9))
+@pytest.mark.parametrize(
+    "annotation", [list[int], tuple[int, ...], Sequence[int], Any, Own, Quote | None, range, Pair, Results[int]], ids=range(9)
+)
 def test_what_may_be_a_sequence(annotation):
     """Not certain: not refused here."""
     assert not is_no_sequence(annotation)

@@ -1,5 +1,6 @@
 """The reactor class: instances that never change, and the one slot that performs them."""
 
+from pathlib import Path
 from typing import Annotated
 
 import pytest
@@ -43,8 +44,8 @@ def test_a_definition_says_where():
 
 
 def open_lines():
-    with open(__file__, encoding="utf-8") as file:
-        return file.read().splitlines()
+    """Those of the file."""
+    return Path(__file__).read_text(encoding="utf-8").splitlines()
 
 
 def test_equality_is_by_inputs():

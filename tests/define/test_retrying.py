@@ -128,6 +128,7 @@ REFUSED = {
 
 
 async def pause(_state):
+    """Wait how long."""
     return 1.0
 
 

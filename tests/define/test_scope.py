@@ -112,7 +112,7 @@ def test_a_step_named_like_a_type_does_not_hide_it():
         async def list(self) -> list[int]: ...
 
         @map_over(list.result)
-        async def output(self, n: int) -> list[int]: ...
+        async def output(self, n: int) -> list[int]: ...  # noqa: A003 - that is the point
 
     assert definition_of(Hiding).nodes["list"].returns == list[int]
 
@@ -146,7 +146,12 @@ def test_what_is_never_there_is_told(refuses):
         @step
         async def output(self) -> OnlyForCheckers: ...
 
-    with refuses(code="unresolved-annotation", line="async def output(self) -> OnlyForCheckers", fix="not under TYPE_CHECKING", what="`OnlyForCheckers`"):
+    with refuses(
+        code="unresolved-annotation",
+        line="async def output(self) -> OnlyForCheckers",
+        fix="not under TYPE_CHECKING",
+        what="`OnlyForCheckers`",
+    ):
         definition_of(Wrong)
 
 
@@ -154,7 +159,7 @@ def test_an_input_that_is_never_there_is_told(refuses):
     """Already when an instance is made; the nearest name is offered."""
 
     class Wrong(Reactor):
-        below: Belwo
+        below: Belwo  # noqa: F821 - that is the point
 
         @step
         async def output(self) -> int: ...
@@ -167,7 +172,7 @@ def test_an_annotation_that_is_no_type_is_told_at_once(refuses):
     """It will never be one."""
     with refuses(code="annotation-not-a-type", line="async def output", fix="annotate with a type"):
 
-        class _(Reactor):
+        class Wrong(Reactor):
             @step
             async def output(self) -> int[str]: ...
 

@@ -11,9 +11,9 @@ from reactor.define.sources import use
 
 def test_a_reactor_has_an_output(refuses):
     """Without one there is nothing to await; a likely name is offered."""
-    with refuses(code="no-output", line="class _(Reactor):", fix="output = outptu", nearest="outptu", known="price"):
+    with refuses(code="no-output", line="class Wrong(Reactor):", fix="output = outptu", nearest="outptu", known="price"):
 
-        class _(Reactor):
+        class Wrong(Reactor):
             @step
             async def price(self) -> int: ...
 
@@ -36,7 +36,7 @@ def test_what_is_wrong_in_an_abstract_class_is_refused_at_once(refuses):
     """Abstract means no output, not no checks."""
     with refuses(code="unbound-parameter", line="async def price", fix="default"):
 
-        class _(Reactor, abstract=True):
+        class Wrong(Reactor, abstract=True):
             @step
             async def price(self, x: int) -> int: ...
 
@@ -45,7 +45,7 @@ def test_a_flag_that_may_be_skipped_is_refused(refuses):
     """None is neither true nor false."""
     with refuses(code="when-optional", line="async def output", fix="both questions", what="`second`"):
 
-        class _(Reactor):
+        class Wrong(Reactor):
             @step
             async def first(self) -> bool: ...
 
@@ -91,7 +91,7 @@ def test_what_has_no_elements_is_refused(refuses, given):
     """A map is over a reference, a source or a constant list."""
     with refuses(code="not-elements", line="async def output", fix="", what="the map `output`"):
 
-        class _(Reactor):
+        class Wrong(Reactor):
             @map_over(given)
             async def output(self, n: int) -> int: ...
 
@@ -100,7 +100,7 @@ def test_a_node_or_a_list_of_references_is_no_source(refuses):
     """`.result` was forgotten; or a step must put the list together."""
     with refuses(code="not-elements", line="async def output", fix="@map_over(lines.result)"):
 
-        class _(Reactor):
+        class Wrong(Reactor):
             @step
             async def lines(self) -> list[int]: ...
 
@@ -109,7 +109,7 @@ def test_a_node_or_a_list_of_references_is_no_source(refuses):
 
     with refuses(code="not-elements", line="async def output", fix="puts the list together"):
 
-        class _(Reactor):
+        class Wrong(Reactor):
             @step
             async def one(self) -> int: ...
 
@@ -121,7 +121,7 @@ def test_a_keyed_source_takes_after(refuses):
     """The last key comes in by name; a source with no key takes none."""
     with refuses(code="keyed-source-without-after", line="async def rows", fix="*, after: K | None"):
 
-        class _(Reactor):
+        class Wrong(Reactor):
             @source(key=int)
             async def rows(self):
                 yield 1
@@ -131,7 +131,7 @@ def test_a_keyed_source_takes_after(refuses):
 
     with refuses(code="unbound-parameter", line="async def rows", fix="default"):
 
-        class _(Reactor):
+        class Wrong(Reactor):
             @source
             async def rows(self, *, after: int | None):
                 yield 1
@@ -140,47 +140,57 @@ def test_a_keyed_source_takes_after(refuses):
             async def output(self, n: int) -> int: ...
 
 
-@pytest.mark.parametrize("reached", ["parent", "grandparent", "flag", "after", "elements", "resource"])
-def test_handlers_reach_what_their_node_depended_on(reached):
-    """Results, transitively, through data, `when`, `after` and what is mapped over; and resources."""
+class Reached(Reactor, abstract=True):
+    @step
+    async def first(self) -> bool: ...
 
-    class Base(Reactor, abstract=True):
-        @step
-        async def first(self) -> bool: ...
+    @step
+    async def second(self, x: bool = first.result) -> list[int]: ...
 
-        @step
-        async def second(self, x: bool = first.result) -> int: ...
 
-    first, second = Base.first, Base.second
-    if reached == "elements":
+first, second = Reached.first, Reached.second
 
-        class Mapped(Base):
-            @step
-            async def lines(self, x: bool = first.result) -> list[int]: ...
 
-            @map_over(lines.result)
-            async def output(self, n: int) -> int: ...
+@pytest.mark.parametrize(
+    ("options", "takes", "reaches"),
+    [
+        ({}, first.result, first.result),
+        ({}, second.result, first.result),
+        ({"when": first}, 0, first.result),
+        ({"after": [second]}, 0, [first.result, second.result]),
+        ({}, 0, use(dict)),
+        ({}, 0, 3),
+    ],
+    ids=["parent", "grandparent", "flag", "after", "resource", "constant"],
+)
+def test_handlers_reach_what_their_node_depended_on(options, takes, reaches):
+    """Results, transitively, through data, `when` and `after`; resources and constants."""
 
-            @output.undo
-            async def back(self, n: int, seen: bool = first.result) -> None: ...
+    class Made(Reached):
+        @step(**options)
+        async def output(self, x: object = takes) -> int: ...
 
-        made = Mapped
-    else:
-        options = {"flag": {"when": first}, "after": {"after": [first]}}.get(reached, {})
-        takes = {"parent": first.result, "grandparent": second.result}.get(reached, 0)
-        seen = use(dict) if reached == "resource" else first.result
+        @output.undo
+        async def back(self, n: int, seen: object = reaches) -> None: ...
 
-        class Stepped(Base):
-            @step(**options)
-            async def output(self, x: int = takes) -> int: ...
-
-            @output.undo
-            async def back(self, n: int, seen: object = seen) -> None: ...
-
-        made = Stepped
-    undo = definition_of(made).nodes["output"].undo
+    undo = definition_of(Made).nodes["output"].undo
     assert undo is not None
     assert [p.name for p in undo.params] == ["seen"]
+
+
+def test_handlers_reach_what_their_map_was_over():
+    """Elements are a dependency as well."""
+
+    class Made(Reached):
+        @map_over(second.result)
+        async def output(self, n: int) -> int: ...
+
+        @output.undo
+        async def back(self, n: int, seen: bool = first.result) -> None: ...
+
+    undo = definition_of(Made).nodes["output"].undo
+    assert undo is not None
+    assert [p.binding for p in undo.params] == [FromNode("first")]
 
 
 @pytest.mark.parametrize("kind", ["undo", "compensate"])
@@ -188,7 +198,7 @@ def test_handlers_reach_no_further(refuses, kind):
     """Another branch's result may not be there when they are called."""
     with refuses(code="handler-out-of-reach", line="aside: int = aside.result", fix="after=[aside]", what=f"`aside` of `{kind}_it`"):
 
-        class _(Reactor):
+        class Wrong(Reactor):
             @step
             async def aside(self) -> int: ...
 
@@ -211,7 +221,7 @@ def test_handlers_do_not_take_their_own_result(refuses, kind):
     why = "handed already" if kind == "undo" else "has none"
     with refuses(code="handler-out-of-reach", line="again: int = output.result", fix="drop the parameter", what=why):
 
-        class _(Reactor):
+        class Wrong(Reactor):
             @step
             async def output(self) -> int: ...
 
@@ -250,6 +260,6 @@ def test_a_cycle_by_after_is_found(refuses):
 
     with refuses(code="cycle", line="async def", fix="take something else", what="first → output → first"):
 
-        class _(Base):
+        class Wrong(Base):
             @step(after=[Base.output])
             async def first(self) -> int: ...

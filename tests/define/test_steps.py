@@ -79,8 +79,12 @@ async def test_every_kind_is_callable_alone():
 async def test_what_is_not_given_is_named(refuses):
     """A reference has no value outside a run: the error names each, and shows the call."""
     with refuses(
-        code="missing-arguments", line="SHOP.reserve()", fix="await reactor.reserve(price=…, stock=…, note=…)",
-        what="lacks `price`, `stock`", known="stock", kind=MissingArguments,
+        code="missing-arguments",
+        line="SHOP.reserve()",
+        fix="await reactor.reserve(price=…, stock=…, note=…)",
+        what="lacks `price`, `stock`",
+        known="stock",
+        kind=MissingArguments,
     ):
         SHOP.reserve()
     with refuses(code="missing-arguments", line="SHOP.weigh", fix="both=…", what="lacks `both`", kind=MissingArguments):
@@ -140,7 +144,7 @@ def test_results_are_references():
 
 
 def test_nodes_answer_protocols_that_ask():
-    """inspect and copy look for dunder names."""
+    """Inspect and copy look for dunder names."""
     assert not inspect.isfunction(Shop.price)
     assert copy.copy(Shop.price).name == "price"
 

@@ -37,7 +37,7 @@ def test_a_flag_gives_a_bool(refuses):
     """Truth of anything else is a guess; the steps that give one are listed."""
     with refuses(code="when-not-bool", line="async def output", fix="-> bool", known="big", what="gives `Quote`"):
 
-        class _(Base):
+        class Wrong(Base):
             @step(when=price)
             async def output(self) -> int: ...
 
@@ -46,7 +46,7 @@ def test_a_map_is_no_flag(refuses):
     """Its value is a Results, whatever its elements give."""
     with refuses(code="when-not-bool", line="async def output", fix="-> bool", what="Results"):
 
-        class _(Base):
+        class Wrong(Base):
             @map_over([1])
             async def flags(self, n: int) -> bool: ...
 
@@ -56,9 +56,16 @@ def test_a_map_is_no_flag(refuses):
 
 def test_a_misspelt_path_is_refused(refuses):
     """At the parameter, with the nearest field."""
-    with refuses(code="unknown-part", line="n: int = price.result.totall", fix="say `total`", nearest="total", known="lines", what="`Quote` has no `totall`"):
+    with refuses(
+        code="unknown-part",
+        line="n: int = price.result.totall",
+        fix="say `total`",
+        nearest="total",
+        known="lines",
+        what="`Quote` has no `totall`",
+    ):
 
-        class _(Base):
+        class Wrong(Base):
             @step
             async def output(self, n: int = price.result.totall) -> int: ...
 
@@ -67,7 +74,7 @@ def test_paths_of_handlers_and_sources_are_checked(refuses):
     """Wherever a reference stands."""
     with refuses(code="unknown-part", line="n: int = price.result.totl", fix="say `total`", nearest="total", what="`back`"):
 
-        class _(Base):
+        class Wrong(Base):
             @step
             async def output(self, q: Quote = price.result) -> int: ...
 
@@ -76,7 +83,7 @@ def test_paths_of_handlers_and_sources_are_checked(refuses):
 
     with refuses(code="unknown-part", line="n: int = price.result.totl", fix="say `total`", nearest="total", what="`rows`"):
 
-        class _(Base):
+        class Wrong(Base):
             @source
             async def rows(self, n: int = price.result.totl) -> AsyncIterator[int]:
                 yield n
@@ -89,19 +96,19 @@ def test_a_map_is_over_elements(refuses):
     """A number, a Struct, a misspelt path and another map's Results have none."""
     with refuses(code="not-elements", line="async def output", fix="a list, a tuple", what="is `int`, no sequence"):
 
-        class _(Base):
+        class Wrong(Base):
             @map_over(price.result.total)
             async def output(self, n: int) -> int: ...
 
     with refuses(code="unknown-part", line="async def output", fix="say `lines`", nearest="lines", what="the map `output`"):
 
-        class _(Base):
+        class Wrong(Base):
             @map_over(price.result.line)
             async def output(self, n: Line) -> int: ...
 
     with refuses(code="map-over-results", line="async def output", fix="a step between them"):
 
-        class _(Base):
+        class Wrong(Base):
             @map_over(parcels.result)
             async def output(self, n: str) -> int: ...
 

@@ -4,12 +4,32 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
 
-from reactor import Ask, Continue, Engine, Failed, Parked, Reactor, Results, Retry, StepError, Succeeded, compose, interrupt, map_over, source, step, use
 from models import Approval, Card, Cart, Charge, Hold, Line, Parcel, Quote, Receipt
+
+from reactor import (
+    Ask,
+    Continue,
+    Engine,
+    Failed,
+    Parked,
+    Reactor,
+    Results,
+    Retry,
+    StepError,
+    Succeeded,
+    compose,
+    interrupt,
+    map_over,
+    source,
+    step,
+    use,
+)
 
 
 class Warehouse:
-    async def hold(self, lines: list[Line]) -> Hold: return Hold("h")
+    async def hold(self, lines: list[Line]) -> Hold:
+        return Hold("h")
+
     async def release(self, hold: Hold) -> None: ...
 
 
