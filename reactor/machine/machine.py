@@ -129,8 +129,13 @@ class Machine:
             if is_due(state, order):
                 return order
         if calls:
-            while state.ready:
-                scope, index, call = state.ready.popleft()
+            ready = state.ready
+            while ready:
+                scope, index, call = ready.popleft()
+                if call == "do" and scope.marks[index] == READY and scope.phase == FORWARD:  # the hot path of `_call_due`
+                    node = scope.plan.nodes[index]
+                    if node.when < 0 and node.kind != "map":
+                        return Call(scope, index, scope.names[index], node)
                 due = _call_due(scope, index, call)
                 if due is not None:
                     return due

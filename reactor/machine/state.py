@@ -181,8 +181,9 @@ class State:
         scope.left -= 1
         waiting = scope.waiting
         for follower in scope.feeds[index]:
-            waiting[follower] -= 1
-            if waiting[follower] == 0 and marks[follower] == IDLE:
+            waits = waiting[follower] - 1
+            waiting[follower] = waits
+            if waits == 0 and marks[follower] == IDLE:
                 marks[follower] = READY
                 self.ready.append((scope, follower, "do"))
         if scope.left == 0:

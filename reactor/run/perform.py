@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+from types import CoroutineType
 from typing import TYPE_CHECKING, Any
 
 from reactor.define.failing import StepError
@@ -60,28 +61,36 @@ def begin(runner: Runner, order: Call, now: float) -> Awaitable[None] | None:
 
     What was to be opened or bound for it and could not is a failed attempt of a call that never began.
     """
-    code = order.node if order.call == "do" else getattr(order.node, order.call)
+    scope, code = order.scope, order.node
+    if order.call != "do":
+        code = getattr(code, order.call)
     if code.providers and runner.site.resources.missing(code.providers):
         return _open_first(runner, order, code.providers)
     try:
-        args = _arguments(runner, order, code)
+        if scope.is_batch or order.call != "do":
+            args = _arguments(runner, order, code)
+        else:
+            args = (scope.reactor, *code.bind(scope.values, runner.opened))
     except Exception as error:  # noqa: BLE001  # a path may lead nowhere
         failed(runner, order, error, now)
         return None
     if runner.slots is not None and not runner.slots.take():  # another took it while a resource was opened
         runner.machine.put_back(order)
         return None
-    runner.note(CallStarted(now + runner.site.offset, order.address, order.call, order.attempt))
+    runner.note(CallStarted(now + runner.offset, order.address, order.call, order.attempt))
     context = runner.context.copy()
     context.run(in_call.set, (runner, order))
     runner.starting = order
     if not code.is_async:
         return _land(runner, order, in_thread(runner.site.loop, runner.site.threads, context, code.call, args), now)
     try:
-        coro = as_coroutine(context.run(code.call, *args))
+        coro = context.run(code.call, *args)
+        if type(coro) is not CoroutineType:
+            coro = as_coroutine(coro)
         future = context.run(coro.send, None)
     except StopIteration as end:
-        _give_back(runner)
+        if runner.slots is not None:
+            runner.slots.give()
         arrived(runner, order, end.value, now)
         return None
     except (KeyboardInterrupt, SystemExit):
@@ -101,10 +110,10 @@ async def _open_first(runner: Runner, order: Call, providers: Any) -> None:
         raise
     except BaseException as error:  # noqa: BLE001  # opening may raise anything
         if not runner.released and runner.machine.is_due(order):
-            failed(runner, order, error, runner.site.loop.time())
+            failed(runner, order, error, runner.clock())
         return
     if not runner.released and runner.machine.is_due(order):
-        rest = begin(runner, order, runner.site.loop.time())
+        rest = begin(runner, order, runner.clock())
         if rest is not None:
             await rest
 
@@ -166,16 +175,17 @@ def error_of(runner: Runner, order: Call) -> StepError:
 
 def arrived(runner: Runner, order: Call, value: Any, now: float) -> None:
     """A call returned."""
-    at = runner.site.loop.time() + runner.site.offset
+    runner.last = runner.clock()
+    at = runner.last + runner.offset
     if runner.began:
         runner.began.pop((order.address, order.call), None)
     if order.call == "do":
         if order.node.kind == "compose":
             _open_child(runner, order, value, at, now)
-        elif not order.scope.is_batch and not runner.site.debug:
-            runner.note(CallSucceeded(at, order.address, value))
-        else:
+        elif order.scope.is_batch or runner.site.debug:
             _keep(runner, order, value, at, now)
+        else:
+            runner.note(CallSucceeded(at, order.address, value))
     elif order.call == "undo":
         runner.note(Undone(at, order.address))
     else:
@@ -246,7 +256,8 @@ def _answered(runner: Runner, order: Call, answer: Any, at: float, now: float) -
 
 def failed(runner: Runner, order: Call, error: BaseException, now: float) -> None:
     """A call raised: Skip and Halt speak, everything else is a failure; is there a next attempt, and in how many seconds?"""
-    at = runner.site.loop.time() + runner.site.offset
+    runner.last = runner.clock()
+    at = runner.last + runner.offset
     spoken = speaks(error)
     if order.call == "do":
         if isinstance(spoken, SkipRaised):
@@ -261,7 +272,7 @@ def failed(runner: Runner, order: Call, error: BaseException, now: float) -> Non
     next_in = None
     if policy is not None and not isinstance(spoken, StepCancelled):
         try:
-            next_in = policy.next_wait(order.attempt, error, at - runner.site.offset - began, random.random())  # noqa: S311  # jitter
+            next_in = policy.next_wait(order.attempt, error, at - runner.offset - began, random.random())  # noqa: S311  # jitter
         except Exception as broken:  # noqa: BLE001  # an author's predicate may raise anything: then there is no next attempt
             broken.__context__ = error
             error = spoken = broken

@@ -33,8 +33,8 @@ class Runner:
     """Drives a run, or a batch of one."""
 
     __slots__ = (
-        "_pending", "_timer", "_timer_at", "_waiting", "batch", "began", "context", "counts_around", "end", "flights", "lent", "loans", "machine",
-        "maps", "name", "note_record", "on_end", "originals", "progressed", "released", "secrets", "site", "slots", "starting", "tasks",
+        "_pending", "_timer", "_timer_at", "_waiting", "batch", "began", "clock", "context", "counts_around", "end", "flights", "last", "lent", "loans", "machine",
+        "maps", "name", "note", "offset", "on_end", "opened", "record", "originals", "progressed", "released", "secrets", "site", "slots", "starting", "tasks",
     )  # fmt: skip
 
     def __init__(
@@ -51,7 +51,12 @@ class Runner:
         self.machine = machine
         self.name = run_id
         self.slots = slots
-        self.note_record = record  # None: nobody reads this run's facts
+        self.clock = site.clock
+        self.offset = site.offset
+        self.opened = site.resources.opened
+        self.last = 0.0  # the loop's time when the last call returned
+        self.record = record  # None: nobody reads this run's facts
+        self.note: Callable[[Event], None] = machine.apply if record is None else self._note
         self.batch = batch  # what the elements of a batch have in common
         self.context = copy_context()
         if in_call.get() is not None:  # begun inside a step of another run: no call of this one is that call
@@ -114,10 +119,10 @@ class Runner:
 
     # ---- facts ------------------------------------------------------------------------------------------------
 
-    def note(self, event: Event) -> None:
+    def _note(self, event: Event) -> None:
         """Record a fact and fold it into the state."""
-        if self.note_record is not None:
-            self.note_record(event)
+        if self.record is not None:
+            self.record(event)
         self.machine.apply(event)
 
     def tell(self, event: Event) -> None:
@@ -137,8 +142,7 @@ class Runner:
 
     async def _lane(self) -> None:
         self._pending = False
-        site, slots, take = self.site, self.slots, self.machine.next
-        clock, offset = site.loop.time, site.offset
+        slots, take, clock, offset = self.slots, self.machine.next, self.clock, self.offset
         task = asyncio.current_task()
         now = clock()
         until = now + SLICE
@@ -148,7 +152,11 @@ class Runner:
                 break
             if type(order) is Call:
                 rest = begin(self, order, now)
-                if rest is not None:
+                if rest is None:
+                    now = self.last
+                    if now < until:
+                        continue
+                else:
                     self.pump()
                     await rest
                     if task is not None and task.cancelling():  # cancelled, in whatever way: no call after this one may feel it

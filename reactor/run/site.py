@@ -24,7 +24,7 @@ class Site:
     The clock is the loop's, set once to the wall's: it never jumps, and a loop in virtual time carries it along.
     """
 
-    __slots__ = ("_threads", "debug", "fence", "loop", "offset", "resources", "settle", "slots")
+    __slots__ = ("_threads", "clock", "debug", "fence", "loop", "offset", "resources", "settle", "slots")
 
     def __init__(
         self,
@@ -35,7 +35,9 @@ class Site:
         debug: bool = False,
     ) -> None:
         self.loop = asyncio.get_running_loop()
-        self.offset = time.time() - self.loop.time()
+        standard = type(self.loop).time is asyncio.BaseEventLoop.time
+        self.clock: Callable[[], float] = time.monotonic if standard else self.loop.time  # the same, without a frame in between
+        self.offset = time.time() - self.clock()
         self.slots = slots
         self.resources = Resources(overrides)
         self.settle = settle
@@ -45,7 +47,7 @@ class Site:
 
     def now(self) -> float:
         """Seconds since the epoch."""
-        return self.loop.time() + self.offset
+        return self.clock() + self.offset
 
     @property
     def threads(self) -> ThreadPoolExecutor:
