@@ -17,7 +17,7 @@ from msgspec import Meta, Struct
 from reactor import Engine, Failed, Reactor, Retry, StepError, Succeeded, step, step_context, use
 
 PATIENT = Retry(4, base=0.2, on=(StripeUnreachable, TimeoutError))  # no answer: ask again; a declined card stays declined
-STUBBORN = Retry(8, base=0.2)  # what gives money back tries harder, whatever the error
+STUBBORN = Retry(6, base=0.2)  # what gives money back tries harder, whatever the error
 
 
 class Receipt(Struct, frozen=True):
@@ -93,6 +93,8 @@ async def take(orders: list[Checkout], shop: Shop, url: str) -> None:
                     print(f"{order.order_id}: paid by {receipt.payment}, sent as {receipt.parcel}")
                 case Failed(error, where):
                     print(f"{order.order_id}: failed at {where}: {error.message}")
+                case other:
+                    print(f"{order.order_id}: {other}")
         for charge in (await client.ask("GET", "charges"))["data"]:
             print(f"Stripe: {charge['payment_intent']} {charge['status']}: {charge['amount']}, refunded {charge['amount_refunded']}")
         print("shop:", shop.books())

@@ -27,7 +27,7 @@ from checkout_outside import (
     stripe,
 )
 
-from reactor import Engine, Failed, InputInvalid, Succeeded
+from reactor import Engine, Event, Failed, InputInvalid, Succeeded
 
 pytestmark = pytest.mark.anyio
 
@@ -119,6 +119,7 @@ class World:
     wire: Wire
     stripe: Stripe  # past the wire
     engine: Engine
+    facts: list[Event]  # what has happened in it
 
     async def charges(self) -> list[dict]:
         """Every charge that Stripe knows, oldest first."""
@@ -147,8 +148,10 @@ async def world(url: str, tmp_path: Path) -> AsyncIterator[World]:
     shop.stock("lamp", 2)
     async with wire(url) as relay, stripe(url, "sk_test_checkout") as client:
         await client.session.delete("/_config/data")
-        async with Engine(resources={stripe: partial(stripe, relay.url, "sk_test_checkout"), Shop: lambda: shop}) as engine:
-            yield World(shop, relay, client, engine)
+        facts: list[Event] = []
+        connect = partial(stripe, relay.url, "sk_test_checkout")
+        async with Engine(resources={stripe: connect, Shop: lambda: shop}, observers=[facts.append]) as engine:
+            yield World(shop, relay, client, engine, facts)
 
 
 def order(order_id: str, *, card: str = VISA, country: str = "FR", item: Item = LAMP) -> Checkout:
@@ -342,8 +345,15 @@ async def test_a_lost_refusal_is_still_a_declined_card(world: World) -> None:
 
 async def test_a_charge_that_nobody_heard_of_is_refunded(world: World) -> None:
     """The card was charged, the answer lost, and no later attempt got through: the compensation finds the charge and refunds it."""
-    before = iter(["arrives", "answer lost", *["request lost"] * 3])  # get, confirm, then three attempts in the dark
-    world.wire.fate = lambda request: "arrives" if request == "POST /v1/payment_intents" else next(before, "arrives")
+
+    def dark_until_given_up(request: str) -> Fate:
+        if request.endswith("/confirm"):
+            return "answer lost"
+        confirmed = any(seen.endswith("/confirm") for seen in world.wire.seen)
+        given_up = any((fact.kind, fact.address, fact.attempt) == ("call_failed", "charge", 4) for fact in world.facts)
+        return "request lost" if confirmed and not given_up else "arrives"
+
+    world.wire.fate = dark_until_given_up
     outcome = await world.engine.run(order("o"), id="o")
     assert isinstance(outcome, Failed)
     assert (outcome.step, outcome.error.attempt) == ("charge", 4)
