@@ -117,7 +117,7 @@ class Assembler:
         return HandlerDefinition(handler.fn, params, retry, options.timeout, span_of(handler.fn))
 
     def _check_override(self, made: NodeSketch, returns: Any, children: tuple[type[Any], ...]) -> None:
-        for base in self.sketch.members.history[made.name][:-1]:
+        for base in self.sketch.members.declared[made.name][:-1]:
             before = _RETURNS[base.kind](replace(made, node=base), self._hints(base.fn, base.owner))
             if (returns, children) != before[1:]:
                 now, then = (kinds.name_of(self._hints(n.fn, n.owner).get("return")) for n in (made.node, base))

@@ -68,6 +68,16 @@ def step(fn: Any = None, /, **given: Any) -> Any:
     `when` is a step that returns a bool: where it is false, this one is skipped and its result is None. `after` orders without data.
     `timeout` bounds one attempt, in seconds or as a timedelta; `offload` performs it on the engine's queue, or the one named.
 
+    >>> from reactor import Reactor
+    >>> class Price(Reactor):
+    ...     @step(timeout=5)
+    ...     async def net(self) -> int:
+    ...         return 100
+    ...
+    ...     @step
+    ...     async def output(self, net: int = net.result) -> float:
+    ...         return net * 1.2
+
     Raises DefinitionError for options that a step does not take, and for functions that are neither `def` nor `async def`.
     """
     options = read_options("step", given)
@@ -83,7 +93,23 @@ def source(fn: Any = None, /, **given: Any) -> Any:
     """A lazy source of elements: an async generator method, for `@map_over(...)`.
 
     Plain: re-opened and skipped forward after a takeover. With `key`: takes `after=` (the last key, or None) and goes on from there;
-    keys must rise. Raises DefinitionError for anything but an async generator.
+    keys must rise.
+
+    >>> from collections.abc import AsyncIterator
+    >>> from reactor import Reactor
+    >>> class Count(Reactor):
+    ...     upto: int
+    ...
+    ...     @source
+    ...     async def numbers(self) -> AsyncIterator[int]:
+    ...         for n in range(self.upto):
+    ...             yield n
+    ...
+    ...     @map_over(numbers)
+    ...     async def output(self, n: int) -> str:
+    ...         return f"number {n}"
+
+    Raises DefinitionError for anything but an async generator.
     """
     options = read_options("source", given)
 
@@ -137,6 +163,12 @@ else:  # an option that a map does not take gets an error that teaches, not Pyth
         `timeout` are an element's. `on_error="fail"`: the first failure that stands fails the map; `"collect"`: failures are data.
         The element is the method's first parameter; a method that returns a reactor runs it for each element.
 
+        >>> from reactor import Reactor
+        >>> class Squares(Reactor):
+        ...     @map_over([1, 2, 3], batch_size=2)
+        ...     async def output(self, n: int) -> int:
+        ...         return n * n
+
         Raises DefinitionError for options that a map does not take, and for anything but an `async def`.
         """
         return _MapOver(read_options("map_over", given, elements))
@@ -155,6 +187,15 @@ def interrupt(fn: Any = None, /, **given: Any) -> Any:
     """A node that asks the outside and parks the run until a signal answers; the method returns `Ask[T]`, its result is the T.
 
     `timeout` is the time to answer; `attempts=n`: the nth payload that does not validate fails the interrupt; None is without limit.
+
+    >>> from reactor import Reactor
+    >>> class Approve(Reactor):
+    ...     order_id: str
+    ...
+    ...     @interrupt(timeout=3600)
+    ...     async def output(self) -> Ask[bool]:
+    ...         return Ask(f"order:{self.order_id}")
+
     Raises DefinitionError for options that an interrupt does not take, and for anything but an `async def`.
     """
     return _decorate("interrupt", fn, read_options("interrupt", given), Interrupt)
@@ -170,6 +211,20 @@ def compose(
 def compose(*, after: Sequence[Node[Any]]) -> Callable[[Callable[..., Awaitable[HasOutput[T]]]], Composed[T]]: ...
 def compose(fn: Any = None, /, **given: Any) -> Any:
     """A node that returns a reactor, which runs in its place; a union of return types is a switch.
+
+    >>> from reactor import Reactor
+    >>> class Net(Reactor):
+    ...     @step
+    ...     async def output(self) -> int:
+    ...         return 100
+    >>> class Price(Reactor):
+    ...     @compose
+    ...     async def net(self) -> Net:
+    ...         return Net()
+    ...
+    ...     @step
+    ...     async def output(self, net: int = net.result) -> float:
+    ...         return net * 1.2
 
     Raises DefinitionError for options that a compose does not take, and for anything but an `async def`.
     """

@@ -33,12 +33,23 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Secret:
-    """`Annotated[str, Secret()]`: sealed in the store, masked everywhere people look."""
+    """`Annotated[str, Secret()]`: sealed in the store, masked everywhere people look.
+
+    >>> from reactor import Reactor
+    >>> class Login(Reactor, abstract=True):
+    ...     token: Annotated[str, Secret()]
+    >>> Login(token="t0p")
+    Login(token=********)
+    """
 
 
 @dataclass(frozen=True, slots=True)
 class Index:
-    """`Annotated[str, Index()]`: an input that runs can be found by."""
+    """`Annotated[str, Index()]`: an input that runs can be found by.
+
+    >>> Annotated[str, Index()].__metadata__
+    (Index(),)
+    """
 
 
 @dataclass(frozen=True, slots=True)

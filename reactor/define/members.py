@@ -20,12 +20,12 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class Members:
-    """What `collect` found. `history` holds each name's nodes, the most derived last."""
+    """What `collect` found. `declared` holds each name's nodes, the most derived last."""
 
     cls: type[Any]
     span: Span
     nodes: dict[str, Node[Any]] = field(default_factory=dict)
-    history: dict[str, list[Node[Any]]] = field(default_factory=dict)
+    declared: dict[str, list[Node[Any]]] = field(default_factory=dict)
     sources: dict[str, Source[Any]] = field(default_factory=dict)
     output: str | None = None
 
@@ -59,7 +59,7 @@ class Members:
 
     def handler(self, name: str, kind: HandlerKind) -> Handler | None:
         """The most derived handler of a node: an override keeps the ones of its name."""
-        for node in reversed(self.history[name]):
+        for node in reversed(self.declared[name]):
             if kind in node.handlers:
                 found: Handler = node.handlers[kind]
                 return found
@@ -95,7 +95,7 @@ def _take_node(found: Members, base: type[Any], name: str, node: Node[Any]) -> N
     if before is not None and (before.kind, is_optional(before)) != (node.kind, is_optional(node)):
         raise _other_kind(name, _kind(before), _kind(node), node)
     found.nodes[name] = node
-    found.history.setdefault(name, []).append(node)
+    found.declared.setdefault(name, []).append(node)
     if name == "output":
         found.output = name
 

@@ -23,7 +23,11 @@ T_co = TypeVar("T_co", covariant=True)
 
 
 class Skip(BaseException, Generic[T]):
-    """Raised at any depth inside a step: it did nothing; `value` flows on; it is never undone."""
+    """Raised at any depth inside a step: it did nothing; `value` flows on; it is never undone.
+
+    >>> Skip(0).value
+    0
+    """
 
     __match_args__ = ("value",)
 
@@ -33,7 +37,11 @@ class Skip(BaseException, Generic[T]):
 
 
 class Halt(BaseException):
-    """Raised at any depth inside a step: stop the run cleanly, with no rollback."""
+    """Raised at any depth inside a step: stop the run cleanly, with no rollback.
+
+    >>> Halt("the shop is closed").reason
+    'the shop is closed'
+    """
 
     __match_args__ = ("reason",)
 
@@ -43,7 +51,11 @@ class Halt(BaseException):
 
 
 class Fail(Exception):
-    """Raised at any depth inside a step: fail it, and say whether trying again makes sense."""
+    """Raised at any depth inside a step: fail it, and say whether trying again makes sense.
+
+    >>> Fail("the card is stolen").retryable
+    False
+    """
 
     __match_args__ = ("reason",)
 
@@ -87,7 +99,13 @@ class TryAgain:
 
 @dataclass(frozen=True)
 class Succeeded(Generic[T_co]):
-    """The output's value."""
+    """The run came to its output, whose value this holds.
+
+    >>> match Succeeded(3, "count:1"):
+    ...     case Succeeded(value):
+    ...         print(value)
+    3
+    """
 
     __match_args__ = ("value",)
     value: T_co
@@ -96,7 +114,12 @@ class Succeeded(Generic[T_co]):
 
 @dataclass(frozen=True)
 class RollbackFailure:
-    """One undo or compensate that finally failed."""
+    """One undo or compensate that finally failed: a person must look.
+
+    >>> from reactor.define.failing import Failure, StepError
+    >>> RollbackFailure("reserve", "undo", StepError(Failure("OSError", "gone"))).step
+    'reserve'
+    """
 
     step: str
     kind: Literal["undo", "compensate"]
@@ -105,7 +128,14 @@ class RollbackFailure:
 
 @dataclass(frozen=True)
 class Failed:
-    """The failure that stood first; where `rollback_failures` is not empty, the run is stuck."""
+    """The failure that stood first; where `rollback_failures` is not empty, the run is stuck.
+
+    >>> from reactor.define.failing import Failure, StepError
+    >>> match Failed(StepError(Failure("CardDeclined", "no funds")), "pay"):
+    ...     case Failed(error, step):
+    ...         print(step, error.message)
+    pay no funds
+    """
 
     __match_args__ = ("error", "step")
     error: StepError
@@ -116,7 +146,11 @@ class Failed:
 
 @dataclass(frozen=True)
 class Waiting:
-    """An open interrupt; `deadline` in seconds since the epoch."""
+    """An open interrupt; `deadline` in seconds since the epoch.
+
+    >>> Waiting("approval", "order:o-1").correlation_id
+    'order:o-1'
+    """
 
     step: str
     correlation_id: str | None = None
@@ -125,7 +159,13 @@ class Waiting:
 
 @dataclass(frozen=True)
 class Parked:
-    """Nothing can go on without a signal."""
+    """Nothing can go on without a signal.
+
+    >>> match Parked([Waiting("approval")]):
+    ...     case Parked(waiting):
+    ...         print([one.step for one in waiting])
+    ['approval']
+    """
 
     __match_args__ = ("waiting",)
     waiting: Sequence[Waiting]
@@ -134,7 +174,11 @@ class Parked:
 
 @dataclass(frozen=True)
 class Halted:
-    """A step raised `Halt`: nothing was rolled back."""
+    """A step raised `Halt`: nothing was rolled back.
+
+    >>> Halted("the shop is closed").reason
+    'the shop is closed'
+    """
 
     __match_args__ = ("reason",)
     reason: str
@@ -143,7 +187,11 @@ class Halted:
 
 @dataclass(frozen=True)
 class Cancelled:
-    """The run was cancelled."""
+    """The run was cancelled.
+
+    >>> Cancelled("ann asked for it").reason
+    'ann asked for it'
+    """
 
     __match_args__ = ("reason",)
     reason: str
@@ -152,7 +200,11 @@ class Cancelled:
 
 @dataclass(frozen=True)
 class Undone:
-    """The run succeeded, or was under way, and was undone on request."""
+    """The run succeeded, or was under way, and was undone on request.
+
+    >>> Undone("checkout:o-1").run_id
+    'checkout:o-1'
+    """
 
     __match_args__ = ()
     run_id: str = ""

@@ -20,7 +20,11 @@ T_co = TypeVar("T_co", covariant=True)
 
 @dataclass(frozen=True, slots=True)
 class ElementFailure:
-    """An element that failed: its place in the source, from 0, and its error in words."""
+    """An element that failed: its place in the source, from 0, and its error in words.
+
+    >>> Results.of(["a", ElementFailure(1, "no stock")]).failed
+    1
+    """
 
     index: int
     error: str

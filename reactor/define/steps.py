@@ -6,38 +6,41 @@ see the wiring. This room refuses to know how a node is declared (`decorators.py
 
 from __future__ import annotations
 
-import inspect
-from contextvars import ContextVar
 from types import MethodType
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, NoReturn, Protocol, TypeVar, cast, overload
 
+from reactor.define.bound import Bound, Typed, in_call
 from reactor.define.handlers import Compensate, Handler, HandlerKind, Register, Undo
 from reactor.define.results import Results
-from reactor.define.sources import Ref, stands_in
+from reactor.define.sources import Ref
 from reactor.define.teaching import author_span, nearest
-from reactor.errors import DefinitionError, MissingArguments, NoSuchAttribute
+from reactor.errors import NoSuchAttribute
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable
+    from collections.abc import AsyncIterator, Callable
 
     from reactor.define.definition import NodeKind
     from reactor.define.options import Options
 
+__all__ = [
+    "Ask",
+    "Bound",
+    "Composed",
+    "HasOutput",
+    "Interrupt",
+    "Map",
+    "Node",
+    "OptionalComposed",
+    "OptionalStep",
+    "Source",
+    "Step",
+    "Typed",
+    "in_call",
+]
+
 T = TypeVar("T")
 E = TypeVar("E")
 T_co = TypeVar("T_co", covariant=True)
-R_co = TypeVar("R_co", covariant=True)
-
-in_call: ContextVar[object | None] = ContextVar("in_call", default=None)
-"""Set by the runner for each call: inside one, calling `self.price()` is a mistake."""
-
-
-class Typed(Generic[T_co]):
-    """Something that has a value of this type, on the class or on an instance."""
-
-    if TYPE_CHECKING:
-
-        def _type(self) -> T_co: ...
 
 
 class HasOutput(Protocol[T_co]):
@@ -49,82 +52,6 @@ class HasOutput(Protocol[T_co]):
         ...
 
 
-# ---- on an instance -------------------------------------------------------------------------------------------
-
-
-class Bound(Typed[T_co], Generic[T_co, R_co]):
-    """What `self.price` is: the node's own code (which returns R), callable in a unit test; it has no `.result`."""
-
-    __slots__ = ("_instance", "_node")
-
-    def __init__(self, node: Node[Any], instance: object) -> None:
-        self._node = node
-        self._instance = instance
-
-    def __call__(self, *args: Any, **kwargs: Any) -> Awaitable[R_co]:
-        """The node's own code on this instance, every reference and resource given in the call.
-
-        Raises MissingArguments where one is not given, and DefinitionError inside a running step.
-        """
-        name = self._node.name
-        if in_call.get() is not None:
-            raise DefinitionError(
-                f"the step `{name}` is called inside a running one: the engine would not know of it",
-                code="step-called-in-step",
-                where=author_span(),
-                fix=f"take its result as a parameter's default, `x: T = {name}.result`, or move the shared code to a plain method",
-            )
-        return cast("Awaitable[R_co]", _called_alone(self._node.fn, self._instance, args, kwargs))
-
-    if not TYPE_CHECKING:  # a checker knows what is not there; this is for whoever runs without one
-
-        def __getattr__(self, name: str) -> NoReturn:
-            if name.startswith("__"):  # a protocol's question (inspect, mock, copy), not the author's
-                raise AttributeError(name)
-            node = self._node.name
-            raise NoSuchAttribute(
-                f"`self.{node}` has no `{name}`: on an instance a node is its own code, not its result",
-                code="no-result-on-instance",
-                where=author_span(),
-                fix=f"take the result as a parameter's default in the class body, `x: T = {node}.result`",
-            )
-
-    def __repr__(self) -> str:
-        return f"<{self._node.kind} {self._node.name} of {self._instance!r}>"
-
-
-def _called_alone(fn: Callable[..., Any], instance: object, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Awaitable[Any]:
-    signature = inspect.signature(fn)
-    takes = list(signature.parameters)[1:]
-    try:
-        given = signature.bind(instance, *args, **kwargs)
-    except TypeError as error:
-        unknown = next((name for name in kwargs if name not in takes), None)
-        raise _call_refused(fn, str(error), takes, unknown) from None
-    given.apply_defaults()
-    lacking = [f"`{name}`" for name, value in given.arguments.items() if stands_in(value)]
-    if lacking:
-        raise _call_refused(fn, f"lacks {', '.join(lacking)}", takes, None)
-    if inspect.iscoroutinefunction(inspect.unwrap(fn)):
-        called: Awaitable[Any] = fn(*given.args, **given.kwargs)
-        return called
-    return _awaitable(fn, given)
-
-
-async def _awaitable(fn: Callable[..., Any], given: inspect.BoundArguments) -> Any:
-    return fn(*given.args, **given.kwargs)
-
-
-def _call_refused(fn: Callable[..., Any], what: str, takes: list[str], unknown: str | None) -> MissingArguments:
-    return MissingArguments(
-        f"`{fn.__name__}` called alone: {what}",
-        where=author_span(),
-        known=takes,
-        nearest=nearest(unknown, takes) if unknown else None,
-        fix=f"give every dependency: `await reactor.{fn.__name__}({', '.join(f'{name}=…' for name in takes)})`",
-    )
-
-
 # ---- on the class ---------------------------------------------------------------------------------------------
 
 
@@ -132,6 +59,13 @@ class Node(Typed[T_co]):
     """A step, map, compose or interrupt as a class attribute, `Checkout.price`.
 
     `name` is its own, `owner` the class whose body declares it (None until that class is made).
+
+    >>> from reactor import Reactor, step
+    >>> class Greet(Reactor):
+    ...     @step
+    ...     async def output(self) -> str: ...
+    >>> Greet.output.name
+    'output'
     """
 
     kind: ClassVar[NodeKind] = "step"
@@ -183,7 +117,18 @@ _HINTS = {
 
 
 class Step(Node[T]):
-    """A node whose own code is called: an `async def` is awaited, a plain `def` runs in a thread."""
+    """A node whose own code is called: an `async def` is awaited, a plain `def` runs in a thread.
+
+    >>> from reactor import Reactor, step
+    >>> class Price(Reactor):
+    ...     @step
+    ...     async def net(self) -> int: ...
+    ...
+    ...     @step
+    ...     async def output(self, net: int = net.result) -> int: ...
+    >>> Price.net
+    <step Price.net>
+    """
 
     if TYPE_CHECKING:
 
@@ -205,7 +150,18 @@ class Step(Node[T]):
 
 
 class OptionalStep(Node[T | None], Generic[T]):
-    """A step with `when=`: dependents must admit None."""
+    """A step with `when=`: dependents must admit None.
+
+    >>> from reactor import Reactor, step
+    >>> class Gift(Reactor):
+    ...     @step
+    ...     async def is_big(self) -> bool: ...
+    ...
+    ...     @step(when=is_big)
+    ...     async def output(self) -> str: ...
+    >>> isinstance(Gift.output, OptionalStep)
+    True
+    """
 
     if TYPE_CHECKING:
 
@@ -227,7 +183,15 @@ class OptionalStep(Node[T | None], Generic[T]):
 
 
 class Map(Node[Results[T]], Generic[T]):
-    """A node whose code is called once for each element; its value is a `Results`."""
+    """A node whose code is called once for each element; its value is a `Results`.
+
+    >>> from reactor import Reactor, map_over
+    >>> class Squares(Reactor):
+    ...     @map_over([1, 2, 3])
+    ...     async def output(self, n: int) -> int: ...
+    >>> Squares.output
+    <map Squares.output>
+    """
 
     kind: ClassVar[NodeKind] = "map"
 
@@ -274,7 +238,15 @@ class Ask(Generic[T_co]):
 
 
 class Interrupt(Node[T]):
-    """A node that parks for the outside. Invariant in its payload, so that `signal` accepts that type and no other."""
+    """A node that parks for the outside. Invariant in its payload, so that `signal` accepts that type and no other.
+
+    >>> from reactor import Reactor, interrupt
+    >>> class Approve(Reactor):
+    ...     @interrupt
+    ...     async def output(self) -> Ask[bool]: ...
+    >>> Approve.output
+    <interrupt Approve.output>
+    """
 
     kind: ClassVar[NodeKind] = "interrupt"
 
@@ -293,7 +265,15 @@ class Interrupt(Node[T]):
 
 
 class Composed(Node[T]):
-    """A node whose code returns a reactor, which then runs in its place."""
+    """A node whose code returns a reactor, which then runs in its place.
+
+    >>> from reactor import Reactor, compose
+    >>> class Countdown(Reactor):
+    ...     @compose
+    ...     async def output(self) -> "Countdown": ...
+    >>> Countdown.output
+    <compose Countdown.output>
+    """
 
     kind: ClassVar[NodeKind] = "compose"
 
@@ -312,7 +292,18 @@ class Composed(Node[T]):
 
 
 class OptionalComposed(Node[T | None], Generic[T]):
-    """A compose with `when=`: dependents must admit None."""
+    """A compose with `when=`: dependents must admit None.
+
+    >>> from reactor import Reactor, compose, step
+    >>> class Countdown(Reactor):
+    ...     @step
+    ...     async def goes_on(self) -> bool: ...
+    ...
+    ...     @compose(when=goes_on)
+    ...     async def output(self) -> "Countdown": ...
+    >>> isinstance(Countdown.output, OptionalComposed)
+    True
+    """
 
     kind: ClassVar[NodeKind] = "compose"
 
@@ -331,7 +322,17 @@ class OptionalComposed(Node[T | None], Generic[T]):
 
 
 class Source(Generic[E]):
-    """A lazy, resumable source of elements. On an instance it is its own code, for a unit test."""
+    """A lazy, resumable source of elements. On an instance it is its own code, for a unit test.
+
+    >>> from collections.abc import AsyncIterator
+    >>> from reactor import Reactor, source
+    >>> class Rows(Reactor, abstract=True):
+    ...     @source
+    ...     async def rows(self) -> AsyncIterator[int]:
+    ...         yield 1
+    >>> Rows.rows
+    <source Rows.rows>
+    """
 
     def __init__(self, fn: Callable[..., AsyncIterator[E]], options: Options) -> None:
         self.fn = fn

@@ -111,8 +111,8 @@ def test_a_step_named_like_a_type_does_not_hide_it():
         @step
         async def list(self) -> list[int]: ...
 
-        @map_over(list.result)
-        async def output(self, n: int) -> list[int]: ...  # noqa: A003 - that is the point
+        @map_over(list.result)  # noqa: A003 - that is the point
+        async def output(self, n: int) -> list[int]: ...
 
     assert definition_of(Hiding).nodes["list"].returns == list[int]
 

@@ -1,0 +1,222 @@
+"""Problems of inputs: each told with its path and what was given, all at once, and no secret ever."""
+
+import linecache
+import traceback
+from enum import Enum
+from typing import Annotated, ClassVar
+
+import msgspec
+import pydantic
+import pytest
+from msgspec import Meta
+
+from reactor.define.decorators import step
+from reactor.define.inputs import Index, Secret
+from reactor.define.reactor import Reactor, definition_of
+from reactor.errors import InputInvalid
+
+CANARY = "s3cr3t-canary"
+
+
+class Line(msgspec.Struct):
+    sku: str
+    count: Annotated[int, Meta(ge=1)] = 1
+
+
+class Cart(msgspec.Struct):
+    lines: list[Line]
+
+
+class Size(Enum):
+    SMALL = "small"
+    LARGE = "large"
+
+
+class Checkout(Reactor):
+    limit: ClassVar[int] = 3
+    order_id: Annotated[str, Meta(min_length=1), Index()]
+    cart: Cart
+    amount: Annotated[int, Meta(gt=0, le=100)] = 10
+    size: Size = Size.SMALL
+    tags: list[str] = []
+    token: Annotated[str | None, Secret()] = None
+
+    @step
+    async def output(self) -> int:
+        return 1
+
+
+class Account(msgspec.Struct):
+    name: str
+    key: Annotated[str, Secret()]
+    parent: "Account | None" = None
+
+
+CART = Cart([Line("a")])
+
+
+def refusal(cls=Checkout, **given) -> InputInvalid:
+    """The error for these inputs."""
+    with pytest.raises(InputInvalid) as caught:
+        cls(**given)
+    return caught.value
+
+
+class Model(pydantic.BaseModel):
+    n: int
+
+
+@pytest.mark.parametrize(
+    ("given", "path", "text"),
+    [
+        ({"order_id": 1}, "order_id", "expected `str`, got `int`, got 1"),
+        ({"order_id": ""}, "order_id", "expected `str` of length >= 1, got ''"),
+        ({"amount": 0}, "amount", "expected `int` >= 1, got 0"),
+        ({"amount": 101}, "amount", "expected `int` <= 100, got 101"),
+        ({"amount": "7"}, "amount", "expected `int`, got `str`, got '7'"),
+        ({"size": "medium"}, "size", "invalid enum value 'medium', got 'medium'"),
+        ({"tags": ["a", 2]}, "tags[1]", "expected `str`, got `int`, got 2"),
+        ({"cart": {"lines": [{"sku": "a"}, {"sku": 5}]}}, "cart.lines[1].sku", "expected `str`, got `int`, got 5"),
+        ({"cart": {"lines": [{"sku": "a", "count": 0}]}}, "cart.lines[0].count", "expected `int` >= 1, got 0"),
+        ({"cart": {"lines": [{}]}}, "cart.lines[0]", "object missing required field `sku`, got {}"),
+        ({"cart": None}, "cart", "expected `object`, got `null`, got None"),
+    ],
+    ids=range(11),
+)
+def test_a_wrong_value_is_told_with_its_path(given, path, text):
+    """What was expected, what was given, and where."""
+    error = refusal(**{"order_id": "o", "cart": CART, **given})
+    assert error.problems == ((path, text),)
+    assert f"Checkout: `{path}` {text}" in str(error)
+    assert error.code == "input-invalid"
+    assert error.where is not None
+    assert error.where.file == __file__
+
+
+def test_all_problems_are_told_at_once():
+    """Missing, wrong and unknown in one error, with the nearest name."""
+    error = refusal(cart=3, amont=5, amount=-1)
+    assert [path for path, _ in error.problems] == ["order_id", "cart", "amount", "amont"]
+    assert error.problems[0][1] == "is missing; it takes `str`"
+    assert error.problems[3][1] == "is no input; did you mean `amount`?"
+    assert (error.nearest, error.known[0]) == ("amount", "order_id")
+    assert "4 inputs do not fit" in str(error)
+
+
+def test_positional_inputs_are_refused():
+    """They go by keyword, as checkers say."""
+    with pytest.raises(TypeError):
+        Checkout("o")  # type: ignore[misc]
+
+
+def test_nothing_secret_is_told():
+    """Not in message, repr, chained exceptions, or a traceback of what was raised; wherever the secret is wrong."""
+
+    class Login(Reactor):
+        user: str
+        token: Annotated[str, Meta(max_length=3), Secret()]
+        pins: Annotated[dict[str, int], Secret()] = {}
+        size: Annotated[Size, Secret()] = Size.SMALL
+
+        @step
+        async def output(self) -> int: ...
+
+    for given in (
+        {"token": CANARY},
+        {"token": CANARY, "user": 3},
+        {"token": "ok", "pins": {CANARY: CANARY}},
+        {"token": "ok", "size": CANARY},
+        {"token": [CANARY]},
+    ):
+        error = refusal(Login, **{"user": "ann", **given})
+        told = "".join(traceback.format_exception(error)) + repr(error) + repr(error.problems) + str(error.args)
+        assert CANARY not in told
+        assert "********" in told
+        assert (error.__cause__, error.__context__) == (None, None)
+    assert repr(Login(user="ann", token="abc")) == "Login(user='ann', token=********, pins=********, size=********)"
+
+
+def test_a_secret_inside_an_input_masks_the_whole():
+    """A Struct with a secret field, in a list or not, is masked as one."""
+
+    class Login(Reactor):
+        accounts: list[Account]
+
+        @step
+        async def output(self) -> int: ...
+
+    assert definition_of(Login).inputs[0].secret
+    login = Login(accounts=[Account("ann", CANARY)])
+    assert CANARY not in repr(login)
+    assert CANARY not in str(refusal(Login, accounts=[{"name": 3, "key": CANARY}]))
+
+
+def test_rules_across_inputs():
+    """A ValueError of `__post_init__` is an InputInvalid at its own line; a valid instance passes."""
+
+    class Span(Reactor):
+        low: int
+        high: int
+
+        def __post_init__(self) -> None:
+            if self.low > self.high:
+                raise ValueError(f"low {self.low} is above high {self.high}")  # the rule
+
+        @step
+        async def output(self) -> int: ...
+
+    assert Span(low=1, high=2).high == 2
+    error = refusal(Span, low=3, high=2)
+    assert (error.code, error.what) == ("input-rule", "Span: low 3 is above high 2")
+    assert error.where is not None
+    assert "# the rule" in linecache.getline(error.where.file, error.where.line)
+    assert (error.__cause__, error.__context__) == (None, None)
+
+
+def test_a_rule_that_tells_a_secret_is_masked():
+    """An author's own message is no leak either."""
+
+    class Login(Reactor):
+        token: Annotated[str, Secret()]
+        pins: Annotated[list[int], Secret()]
+
+        def __post_init__(self) -> None:
+            raise ValueError(f"bad token {self.token} with {self.pins} and {self.pins[0]}")
+
+        @step
+        async def output(self) -> int: ...
+
+    error = refusal(Login, token=CANARY, pins=[123456])
+    assert CANARY not in str(error)
+    assert "123456" not in str(error)
+    assert error.what == "Login: bad token ******** with ******** and ********"
+
+
+def test_another_error_of_a_rule_is_the_author_s():
+    """A bug is not taken for bad input."""
+
+    class Buggy(Reactor):
+        def __post_init__(self) -> None:
+            raise KeyError("x")
+
+        @step
+        async def output(self) -> int: ...
+
+    with pytest.raises(KeyError):
+        Buggy()
+
+
+def test_a_pydantic_problem_is_told_without_its_value():
+    """Pydantic's own text repeats inputs and adds links; ours names path and cause."""
+
+    class Made(Reactor):
+        models: list[Model]
+
+        @step
+        async def output(self) -> int: ...
+
+    ((path, text),) = refusal(Made, models=[{"n": 1}, {"n": CANARY}]).problems
+    assert path == "models[1]"
+    assert "valid integer" in text
+    assert "(n)" in text
+    assert "https" not in text
