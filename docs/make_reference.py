@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import inspect
 import re
 import sys
@@ -56,7 +57,8 @@ def entry(name: str, thing: Any) -> str:
 
 def spelt(alias: Any) -> str:
     """A type alias, without the rooms that its parts live in."""
-    return re.sub(r"\b(?:typing|reactor\.[\w.]+)\.(?=\w)", "", repr(alias)).replace("~", "")
+    said = " | ".join(map(repr, typing.get_args(alias))) if typing.get_origin(alias) is typing.Union else repr(alias)
+    return re.sub(r"<class '([\w.]+)'>", r"\1", said).replace("~", "").replace("typing.", "").replace("reactor.define.outcomes.", "")
 
 
 def signatures(name: str, thing: Any) -> list[str]:
@@ -64,8 +66,19 @@ def signatures(name: str, thing: Any) -> list[str]:
     if inspect.isclass(thing) and not constructed(thing):
         return []
     calls = typing.get_overloads(thing) or [thing]
-    lines = [f"{name}{signature(call)}" for call in calls]
+    lines = for_checkers(name, thing) or [f"{name}{signature(call)}" for call in calls]
     return ["```text", *lines, "```\n"]
+
+
+def for_checkers(name: str, thing: Any) -> list[str]:
+    """The signature that only type checkers see, where there is one."""
+    tree = ast.parse(Path(inspect.getfile(thing)).read_text(encoding="utf-8"))
+    hidden = [
+        node for found in tree.body if isinstance(found, ast.If) and ast.unparse(found.test) == "TYPE_CHECKING" for node in found.body
+    ]
+    calls = [node for node in hidden if isinstance(node, ast.FunctionDef) and node.name == name and node.returns]
+    spaced = [re.sub(r"(?<=\w|\])=(?=\S)", " = ", ast.unparse(node.args)) for node in calls]
+    return [f"{name}({args}) -> {ast.unparse(node.returns)}" for args, node in zip(spaced, calls, strict=True) if node.returns]
 
 
 def constructed(cls: type) -> bool:
@@ -74,9 +87,11 @@ def constructed(cls: type) -> bool:
 
 
 def signature(call: Any) -> str:
-    """Parameters and return type as the author of it wrote them."""
-    said = str(inspect.signature(call)).replace("'", "").replace(" -> None", "") if inspect.isclass(call) else str(inspect.signature(call))
-    return re.sub(r"\b(?:typing|collections\.abc|datetime|reactor\.[\w.]+)\.(?=\w)", "", said.replace("'", ""))
+    """Parameters and return type, as the source says them."""
+    said = re.sub(r"(?<=: |> )'([^']*)'", r"\1", str(inspect.signature(call)))
+    said = re.sub(r"<class '(?:\w+\.)*(\w+)'>", r"\1", said)
+    said = re.sub(r"\b(?:typing|collections\.abc|datetime|reactor\.[\w.]+)\.(?=\w)", "", said)
+    return said.removesuffix(" -> None") if inspect.isclass(call) else said
 
 
 def prose(thing: Any) -> str:

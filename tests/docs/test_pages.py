@@ -44,8 +44,8 @@ def test_a_pages_links_lead_somewhere(page):
 
 @pytest.mark.parametrize("page", PAGES, ids=named)
 def test_a_pages_blocks_are_of_a_kind_that_is_checked(page):
-    """No block escapes by its language: only `sh` (installing) and pictures are not run."""
-    assert {block.language for block in blocks_of(page)} <= {"python", "text", "console", "sh", "mermaid"}
+    """No block escapes by its language: `sh` (installing) and pictures are not run, `pycon` is where the docstring stands."""
+    assert {block.language for block in blocks_of(page)} <= {"python", "text", "console", "sh", "mermaid", "pycon"}
 
 
 def test_ci_runs_the_readmes_test_command():
