@@ -5,8 +5,6 @@ Importing it fills the one slot through which `await Checkout(…)` finds how to
 
 from __future__ import annotations
 
-import asyncio
-from contextlib import suppress
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
@@ -24,7 +22,7 @@ from reactor.run.failures import secret_texts
 from reactor.run.finding import Page, Wanted, page_of
 from reactor.run.handle import Run
 from reactor.run.ids import ID, new_id
-from reactor.run.live import ALLOWED, Live
+from reactor.run.live import Live
 from reactor.run.observe import Event, Log
 from reactor.run.runner import Runner
 from reactor.run.site import SETTLE, Site
@@ -98,7 +96,6 @@ class Engine:
         self._expired: dict[str, None] = {}
         self._driven: dict[str, int] = {}  # runs of a reactor that are driven
         self._waiting: dict[str, list[Live]] = {}
-        self._restarts: set[asyncio.Task[Any]] = set()
         for reactor in reactors:
             self._serve(reactor)
 
@@ -123,10 +120,6 @@ class Engine:
             if not live.runner.end.done():
                 live.runner.end.set_result(None)
             live.log.wake()
-        for task in list(self._restarts):
-            task.cancel()
-            with suppress(asyncio.CancelledError):
-                await task
         self._runs.clear()
         self._latest.clear()
         self._ended.clear()
@@ -176,7 +169,8 @@ class Engine:
             raise _expired(run_id)
         live = self._make(run_id, reactor, plan, tuple(tags))
         seconds = None if deadline is None else as_seconds(deadline, "deadline", zero=True)
-        self._begin(live, _started(live, site, seconds))
+        live.runner.note(_started(live, site, seconds))
+        self._begin(live)
         return Run(live, self)
 
     @overload
@@ -235,31 +229,28 @@ class Engine:
     # ---- what a handle asks for -------------------------------------------------------------------------------
 
     async def restart_run(self, live: Live, from_step: str | None) -> Run[Any]:
-        """Undo what is not kept, then begin the run that supersedes this one. Whoever asks may go away meanwhile."""
+        """Make the run that supersedes this one; it begins when what it does not keep is undone."""
         live.may("restart")
         kept = restarting.kept_nodes(live, from_step)
-        task = asyncio.ensure_future(self._restart(live, kept, from_step))
-        self._restarts.add(task)
-        task.add_done_callback(self._restarts.discard)
-        return Run(await asyncio.shield(task), self)
-
-    async def _restart(self, live: Live, kept: list[int], from_step: str | None) -> Live:
-        site = self._open_site()
         partial = restarting.partial_maps(live, kept, from_step)
-        undone_already = live.status in ("failed", "undone") or live.undone_by_cancel
-        if not undone_already:
-            live.reopen(UndoRequested(site.now(), "", restarting.keep_addresses(live, kept, partial), "superseded"))
-            while live.runner.machine.state.ended is None:
-                await asyncio.wait([live.runner.end])
-            if live.runner.machine.state.ended == "stuck":
-                raise WrongState(f"{live.run_id} is stuck: what was not to be kept could not be undone", fix="retry its rollback, then restart it")
-        live.superseded = True
-        number = int(live.run_id.partition("~")[2] or 1) + 1
-        new = self._make(f"{live.base}~{number}", live.reactor, live.plan, live.tags)
-        facts = list(restarting.kept_facts(live, kept, partial, site.now()))
-        self._begin(new, _started(new, site, None), facts)
+        site = self._open_site()
+        new = self._make(f"{live.base}~{int(live.run_id.partition('~')[2] or 1) + 1}", live.reactor, live.plan, live.tags)
+        for fact in (_started(new, site, None), *restarting.kept_facts(live, kept, partial, site.now())):
+            new.runner.note(fact)
         restarting.hand_over(live, kept, new.runner)
-        return new
+        new.runner.held = True
+        live.successor = new
+        if live.status in ("failed", "undone") or live.undone_by_cancel:
+            self._supersede(live)
+        else:
+            live.reopen(UndoRequested(site.now(), "", restarting.keep_addresses(live, kept, partial), "superseded"))
+        return Run(new, self)
+
+    def _supersede(self, live: Live) -> None:
+        if live.successor is not None:
+            live.superseded = True
+            live.successor.runner.held = False
+            self._begin(live.successor)
 
     # ---- inside -----------------------------------------------------------------------------------------------
 
@@ -310,9 +301,7 @@ class Engine:
         self._runs[run_id] = self._latest[live.base] = live
         return live
 
-    def _begin(self, live: Live, *facts_first: Any) -> None:
-        for fact in (facts_first[0], *(facts_first[1] if len(facts_first) > 1 else ())):
-            live.runner.note(fact)
+    def _begin(self, live: Live) -> None:
         limit = live.plan.definition.max_running
         if limit is not None and self._driven.get(live.plan.name, 0) >= limit:
             self._waiting.setdefault(live.plan.name, []).append(live)
@@ -327,6 +316,8 @@ class Engine:
     def _over(self, live: Live) -> None:
         first = live.outcome is None
         live.ended(live.now())
+        if live.runner.machine.state.ended == "superseded":
+            self._supersede(live)
         if not first:
             return
         self._ended.append(live)

@@ -25,6 +25,7 @@ from reactor.machine.commands import (
 )
 from reactor.machine.marks import (
     BACKOFF,
+    CLOSED,
     COMPENSATE_BACKOFF,
     COMPENSATE_READY,
     FORWARD,

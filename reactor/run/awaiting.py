@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import warnings
 from typing import TYPE_CHECKING, Any
 
 import anyio
@@ -11,11 +12,10 @@ from reactor.define.steps import in_call
 from reactor.errors import NeedsEngine
 from reactor.machine.events import RunStarted, StopRequested
 from reactor.machine.machine import Machine
-from reactor.plan.compile import plan_of
-from reactor.run.context import LOGGER
+from reactor.plan.compile import family_of, plan_of
 from reactor.run.failures import secret_texts
 from reactor.run.ids import new_id
-from reactor.run.outcome import outcome_of, output_of, value_or_raise
+from reactor.run.outcome import outcome_of, output_of, undone_in, value_or_raise
 from reactor.run.runner import Runner
 from reactor.run.site import Site
 
@@ -39,14 +39,17 @@ async def perform(reactor: Reactor) -> Any:
                 await _shielded(site.close())
     outer, order = around  # type: ignore[misc]  # the runner alone sets it, to this pair
     if outer.site.debug:
-        LOGGER.warning("%s is awaited inside the step %s: it is no part of that saga and is not undone with it", plan.name, order.address)
+        said = f"{plan.name} is awaited inside the step `{order.address}`: it is no part of that saga and is not undone with it"
+        warnings.warn(said, stacklevel=2)
     return await _drive(Runner(outer.site, Machine(plan), lambda: f"{plan.name}:{new_id()}", slots=outer.lend(order)), reactor)
 
 
 def cannot_park(plan: Plan) -> NeedsEngine:
     """The refusal of a reactor that an interrupt could park."""
+    members = family_of(plan.definition)
+    interrupts = [f"`{one.name}.{node.name}`" for one in members for node in one.nodes.values() if node.kind == "interrupt"]
     return NeedsEngine(
-        f"{plan.name} can be parked by an interrupt, here or in a child, and a run that is kept nowhere could never go on",
+        f"{plan.name} can be parked by {', '.join(interrupts)}, and a run that is kept nowhere could never go on",
         code="needs-engine",
         where=plan.definition.span,
         fix="run it on an engine whose store keeps parked runs, or leave the interrupt out",
@@ -68,7 +71,7 @@ async def _drive(runner: Runner, reactor: Reactor) -> Any:
         raise
     if runner.machine.state.ended == "succeeded":
         return output_of(runner.machine.state)
-    return value_or_raise(outcome_of(runner))
+    return value_or_raise(outcome_of(runner), undone_in(runner.machine.state))
 
 
 async def _until_ended(runner: Runner) -> None:

@@ -10,7 +10,7 @@ from reactor.define.seconds import Seconds, as_seconds
 from reactor.define.steps import Node, in_call
 from reactor.errors import StoreUnavailable, WrongState
 from reactor.machine.marks import DONE, RECOVERED, SKIPPED, UNDO_BACKOFF, UNDO_FAILED, UNDO_READY, UNDOING, UNDONE
-from reactor.run.outcome import value_or_raise
+from reactor.run.outcome import undone_in, value_or_raise
 from reactor.run.preview import undo_plan
 
 if TYPE_CHECKING:
@@ -64,13 +64,15 @@ class Run(Generic[T]):
                     raise StoreUnavailable(f"{self.id} was let go of: its engine closed", code="engine-closed", fix="keep the engine open until it ends")
                 async with asyncio.timeout(limit):
                     await asyncio.wait([live.runner.end])
+                if live.runner.end.done():
+                    live.runner.end.result()  # raises what broke the driver, if anything did
         if live.outcome is None:
             raise WrongState(f"{self.id} has no outcome")
         return live.outcome
 
     async def result(self, timeout: Seconds | None = None) -> T:  # noqa: ASYNC109  # the face's word; it only stops waiting
         """The output's value. Raises RunFailed, RunStopped, or TimeoutError, after which the run goes on."""
-        value: T = value_or_raise(await self.outcome(timeout))
+        value: T = value_or_raise(await self.outcome(timeout), undone_in(self._live.runner.machine.state))
         return value
 
     async def value(self, node: Node[U], /) -> U:

@@ -36,6 +36,7 @@ class Live:
         self.tags = tags
         self.begun = False  # its reactor has a place for it
         self.superseded = False
+        self.successor: Live | None = None  # the run that supersedes it, once what it does not keep is undone
         self.undone_by_cancel = False
         self.outcome: Outcome[Any] | None = None  # the one it ended with, last
         self.created_at = 0.0

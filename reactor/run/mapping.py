@@ -198,11 +198,12 @@ async def _pull(runner: Runner, map_run: MapRun, order: Dispatch) -> None:
 
 
 async def close_source(runner: Runner, order: CloseSource) -> None:
-    """Take nothing more."""
-    runner.note(SourceEnded(runner.site.now(), order.address))
+    """Take nothing more: the map goes on once its source is closed."""
     puller = runner.maps[order.address].puller
     if puller is not None:
         await puller.close()
+    if not runner.released:
+        runner.note(SourceEnded(runner.site.now(), order.address))
 
 
 def start_batch(map_run: MapRun, number: int, first: int, items: Sequence[Any]) -> None:

@@ -8,8 +8,11 @@ from reactor.define.failing import StepError
 from reactor.define.outcomes import Cancelled, Failed, Halted, RollbackFailure, Succeeded, Undone
 from reactor.errors import RunFailed, RunStopped
 from reactor.machine.constants import CUT_OFF, DEADLINE
+from reactor.machine.marks import UNDONE
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from reactor.define.outcomes import Outcome
     from reactor.machine.state import State
     from reactor.run.runner import Runner
@@ -50,18 +53,26 @@ def _error(what: Any) -> StepError:
     return StepError(what.failure, what.address)
 
 
-def value_or_raise(outcome: Any) -> Any:
+def undone_in(state: State) -> list[str]:
+    """The addresses whose undo succeeded; a batch of a map by its map."""
+    done = [scope.names[index] for scope in state.scopes() for index, mark in enumerate(scope.marks) if mark == UNDONE]
+    return [address for address in done if state.place(address)[0].plan.nodes[state.place(address)[1]].kind != "compose"]
+
+
+def value_or_raise(outcome: Any, undone: Sequence[str] = ()) -> Any:
     """The value of a run that succeeded. Raises RunFailed or RunStopped for any other."""
     if isinstance(outcome, Succeeded):
         return outcome.value
     if isinstance(outcome, Failed):
-        raise run_failed(outcome) from outcome.error.original
+        raise run_failed(outcome, undone) from outcome.error.original
     said = {Halted: "was halted", Cancelled: "was cancelled", Undone: "was undone"}[type(outcome)]
     reason = f": {outcome.reason}" if getattr(outcome, "reason", "") else ""
-    raise RunStopped(f"{outcome.run_id} {said}{reason}", outcome=outcome)
+    stopped = RunStopped(f"{outcome.run_id} {said}{reason}")
+    stopped.outcome = outcome
+    raise stopped
 
 
-def run_failed(outcome: Failed) -> RunFailed:
+def run_failed(outcome: Failed, undone: Sequence[str]) -> RunFailed:
     """The error that says what failed, where in the author's file, and what could not be undone."""
     error = outcome.error
     frame = error.failure.frames[-1] if error.failure.frames else None
@@ -69,4 +80,11 @@ def run_failed(outcome: Failed) -> RunFailed:
     said = f"{where} failed in attempt {error.attempt} of {outcome.run_id}: {error.kind}: {error.message}"
     if outcome.rollback_failures:
         said += "; could not be undone: " + ", ".join(f"{one.step} ({one.error.kind}: {one.error.message})" for one in outcome.rollback_failures)
-    return RunFailed(said, outcome=outcome, where=frame)
+    failed = RunFailed(said, where=frame)
+    failed.outcome = outcome
+    notes = (f"run {outcome.run_id}, address {outcome.step or '(the run)'}, attempt {error.attempt}", f"undone: {', '.join(undone) or 'nothing'}")
+    for raised in filter(None, (failed, error.original)):
+        for note in notes:
+            if note not in getattr(raised, "__notes__", ()):
+                raised.add_note(note)
+    return failed

@@ -270,7 +270,8 @@ def failed(runner: Runner, order: Call, error: BaseException, now: float) -> Non
     policy = (order.node if order.call == "do" else getattr(order.node, order.call)).retry
     began = runner.began.setdefault(key, now)
     next_in = None
-    if policy is not None and not isinstance(spoken, StepCancelled):
+    again = order.call == "do" and order.index in order.scope.tries  # a TryAgain is one more call, with no budget of its own
+    if policy is not None and not again and not isinstance(spoken, StepCancelled):
         try:
             next_in = policy.next_wait(order.attempt, error, at - runner.offset - began, random.random())  # noqa: S311  # jitter
         except Exception as broken:  # noqa: BLE001  # an author's predicate may raise anything: then there is no next attempt

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from reactor.define.steps import in_call
 from reactor.machine.commands import Call
+from reactor.run.context import LOGGER
 from reactor.run.perform import PERFORM, begin
 from reactor.run.slots import LentSlots, Loan
 
@@ -33,7 +34,7 @@ class Runner:
     """Drives a run, or a batch of one."""
 
     __slots__ = (
-        "_pending", "_timer", "_timer_at", "_waiting", "batch", "began", "clock", "context", "counts_around", "end", "flights", "last", "lent", "loans", "machine",
+        "_pending", "_timer", "_timer_at", "_waiting", "batch", "began", "clock", "context", "counts_around", "end", "flights", "held", "last", "lent", "loans", "machine",
         "maps", "name", "note", "offset", "on_end", "opened", "record", "originals", "progressed", "released", "secrets", "site", "slots", "starting", "tasks",
     )  # fmt: skip
 
@@ -74,6 +75,7 @@ class Runner:
         self.loans: dict[str, Loan] = {}
         self.tasks: set[asyncio.Task[None]] = set()
         self.released = False
+        self.held = False  # facts are noted, nothing is driven yet
         self.progressed: Callable[[str, int, int | None], None] = _nobody_watches
         self._pending = False  # a lane was opened and has not begun
         self._waiting = False  # for a slot
@@ -134,11 +136,26 @@ class Runner:
 
     def pump(self) -> None:
         """See to it that a lane looks for orders."""
-        if not self._pending and not self.released:
+        if not self._pending and not self.released and not self.held:
             self._pending = True
             task = self.site.loop.create_task(self._lane(), context=self.context)
             self.tasks.add(task)
-            task.add_done_callback(self.tasks.discard)
+            task.add_done_callback(self._lane_over)
+
+    def _lane_over(self, task: asyncio.Task[None]) -> None:
+        self.tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self.crash(error)
+
+    def crash(self, error: BaseException) -> None:
+        """A mistake of ours, not the author's: whoever waits for the run gets it, instead of waiting for ever."""
+        self.released = True
+        if not self.end.done():
+            self.end.set_exception(error)
+            self.end.exception()  # seen, whether or not anybody waits
+        LOGGER.error("the driver of %s broke", self.run_id, exc_info=error)
+        if self.batch is not None:
+            self.batch.map_run.runner.crash(error)
 
     async def _lane(self) -> None:
         self._pending = False
@@ -223,13 +240,14 @@ class Runner:
             self.end = self.site.loop.create_future()
 
     async def release(self) -> None:
-        """Let go of the run without a fact: what is in flight is cancelled, and nothing of it is noted."""
+        """Let go of the run without a fact: what is in flight is cancelled; an undo or compensation is never cut off, it ends first."""
         self.released = True
         if self._timer is not None:
             self._timer.cancel()
-        for map_run in self.maps.values():
+        for map_run in list(self.maps.values()):
             await map_run.release()
-        for task in list(self.tasks):
+        shielded = {flight.task for (_, call), flight in self.flights.items() if call != "do"}
+        for task in self.tasks - shielded:
             task.cancel()
         if self.tasks:
             await asyncio.wait(self.tasks)

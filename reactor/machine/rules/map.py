@@ -79,11 +79,11 @@ def fail(state: State, scope: Scope, index: int, elements: MapState, failure: ob
 
 def cut(state: State, scope: Scope, index: int, elements: MapState) -> None:
     """Take nothing more and tell the batches in flight."""
-    if elements.dispatching:
-        state.orders.append(CloseSource(scope, index))
     if elements.open or not elements.ended:
         elements.cut = True
-    elements.ended = True
+    if not elements.ended:
+        elements.ended = elements.dispatching = True  # until the source says that it is closed
+        state.orders.append(CloseSource(scope, index))
     state.orders.extend(StopBatch(scope, index, batch, state.stop_mode) for batch in sorted(elements.open))
 
 
