@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from benchmarks import maps, race, report, scale, soak
 
-GROWTH = 1.5  # the dearest size by the cheapest: above it a step's cost is not flat
+GROWTH = 1.25  # the dearest size by the cheapest: above it a step's cost is not flat
 MEGABYTES = 50.0  # what a million results may take
 ELEMENTS = 100_000.0  # no-op elements a second
 PARTS = ("race", "scale", "map", "soak")
@@ -40,7 +40,8 @@ async def measure_scale(figures: Figures, rounds: int) -> None:
     sizes = await scale.sizes(max(2, rounds // 5))
     ways = await scale.way_back(max(2, rounds // 5))
     missed = [f"{size.shape}: a step costs {size.growth:.2f} times as much at one size" for size in sizes if size.growth > GROWTH]
-    figures.add("Size and failure", report.sizes_table(sizes), report.way_back_table(ways), missed=missed)
+    short = report.one_step_line(*await scale.one_step(max(2, rounds // 5)))
+    figures.add("Size and failure", report.sizes_table(sizes), short, report.way_back_table(ways), missed=missed)
 
 
 async def measure_map(figures: Figures, _rounds: int) -> None:

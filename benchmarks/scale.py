@@ -1,4 +1,8 @@
-"""Ten times smaller and ten times larger, and the way back: whether a step costs the same."""
+"""Ten times smaller and ten times larger, and the way back: whether a step costs the same.
+
+Every sample is of as many steps, so a short run is repeated within it: else it would be timed on a processor whose caches the
+collection before it has emptied, and a long one would not.
+"""
 
 from __future__ import annotations
 
@@ -6,11 +10,13 @@ from dataclasses import dataclass
 
 from benchmarks import ours
 from benchmarks.limit import limit_of
-from benchmarks.measure import Contestant, interleave
-from benchmarks.shapes import all_shapes, chain
+from benchmarks.measure import Contestant, Once, interleave
+from benchmarks.shapes import Shape, all_shapes, chain
 
 SIZES = (0.1, 1, 10)
 ROUNDS = 12
+SAMPLE = 10_000  # steps in a sample
+SHORT = 1000  # runs of one step in a sample
 
 
 @dataclass(frozen=True)
@@ -36,8 +42,8 @@ async def sizes(rounds: int = ROUNDS) -> list[Sizes]:
 async def sizes_of(number: int, rounds: int) -> Sizes:
     """One shape at the three sizes, all in the same rounds."""
     shapes = [all_shapes(times)[number] for times in SIZES]
-    mine = [Contestant(f"ours {shape.steps}", shape.steps, ours.contestant_of(shape)) for shape in shapes]
-    limits = [Contestant(f"limit {shape.steps}", shape.steps, limit_of(shape)) for shape in shapes]
+    mine = [repeated("ours", shape, ours.contestant_of(shape)) for shape in shapes]
+    limits = [repeated("limit", shape, limit_of(shape)) for shape in shapes]
     await interleave([*mine, *limits], rounds)
     return Sizes(
         shapes[0].name,
@@ -45,6 +51,25 @@ async def sizes_of(number: int, rounds: int) -> Sizes:
         tuple(one.best for one in mine),
         tuple(one.best for one in limits),
     )
+
+
+def repeated(name: str, shape: Shape, once: Once, times: int = 0) -> Contestant:
+    """So many runs in a row as one sample: by default as many as make up the steps of a sample."""
+    runs = times or max(1, SAMPLE // shape.steps)
+
+    async def in_a_row() -> None:
+        for _ in range(runs):
+            await once()
+
+    return Contestant(name, shape.steps * runs, in_a_row)
+
+
+async def one_step(rounds: int = ROUNDS) -> tuple[float, float]:
+    """A run of a single step, ours and the hand-written one: what a run costs besides its steps."""
+    shape = chain(1)
+    us, limit = repeated("ours", shape, ours.contestant_of(shape), SHORT), repeated("limit", shape, limit_of(shape), SHORT)
+    await interleave([us, limit], rounds)
+    return us.best, limit.best
 
 
 @dataclass(frozen=True)
@@ -59,7 +84,7 @@ class WayBack:
 async def way_back(rounds: int = ROUNDS) -> list[WayBack]:
     """At 100, 1,000 and 10,000 steps."""
     shapes = [chain(int(1000 * times)) for times in SIZES]
-    forward = [Contestant("success", shape.steps, ours.contestant_of(shape)) for shape in shapes]
-    back = [Contestant("failure", shape.steps, ours.failing_of(shape)) for shape in shapes]
+    forward = [repeated("success", shape, ours.contestant_of(shape)) for shape in shapes]
+    back = [repeated("failure", shape, ours.failing_of(shape)) for shape in shapes]
     await interleave([*forward, *back], rounds)
     return [WayBack(shape.steps, ok.best, failed.best) for shape, ok, failed in zip(shapes, forward, back, strict=True)]
