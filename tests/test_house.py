@@ -186,7 +186,7 @@ def codes() -> set[str]:
     found = set().union(*SPELT.values())
     for path in MODULES:
         said = [node for owner in every(path, ast.ClassDef) for node in owner.body if isinstance(node, ast.Assign | ast.AnnAssign)]
-        found |= {ast.literal_eval(node.value) for node in said if re.match(r"code(: str)? = '.", ast.unparse(node))}
+        found |= {ast.literal_eval(node.value) for node in said if re.match(r"code(: str)? = '\w", ast.unparse(node))}
         for node in every(path, ast.keyword):
             if node.arg != "code":
                 continue
