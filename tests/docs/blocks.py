@@ -53,7 +53,7 @@ class Reader:
     """One page being read, in a folder of its own."""
 
     def __init__(self, page: Path, folder: Path) -> None:
-        self.page, self.folder = page, folder
+        self.page, self.folder = page.resolve(), folder
         self.module = types.ModuleType("page_" + re.sub(r"\W", "_", page.stem))
         self.printed = ""
 
