@@ -98,8 +98,9 @@ class Tables:
     def lines(self, file: str) -> Iterator[Line]:
         """One of the package's files, or any other by its absolute path; zipped or not."""
         path = self.folder / file
-        with zipfile.ZipFile(path).open(path.stem) if path.suffix == ".zip" else path.open("rb") as raw:
-            yield from csv.DictReader(TextIOWrapper(raw, "utf-8", newline=""))
+        raw = zipfile.ZipFile(path).open(path.stem) if path.suffix == ".zip" else path.open("rb")
+        with TextIOWrapper(raw, "utf-8", newline="") as text:
+            yield from csv.DictReader(text)
 
     def keyed(self, file: str, key: Callable[[Line], str], value: Callable[[Line], T]) -> dict[str, T]:
         """A small table by its key, which must be there, and once."""
