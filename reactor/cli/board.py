@@ -18,6 +18,7 @@ State: TypeAlias = Literal[
     "waiting", "running", "retrying", "succeeded", "recovered", "skipped", "failed", "compensating", "cancelled", "halted",
     "undoing", "undone", "stuck",
 ]  # fmt: skip
+REASONS = {"when": "its when was false", "raised": "it raised Skip"}
 OPEN: frozenset[State] = frozenset({"running", "retrying", "compensating"})
 BACKWARD: frozenset[State] = frozenset({"undoing", "undone", "stuck"})
 
@@ -30,9 +31,9 @@ class Elements:
     taken: int = 0
     succeeded: int = 0
     failed: int = 0
-    settled_batches: int = 0
-    undone_batches: int = 0
-    in_flight: int = 0
+    in_flight: int = 0  # batches
+    undoable: dict[int, int] = field(default_factory=dict)  # by batch that is not undone yet
+    undone: int = 0
 
     @property
     def settled(self) -> int:
@@ -186,6 +187,8 @@ def _call_failed(row: Row, event: Event) -> None:
         row.state = row.state if again is not None else "stuck"
         row.note = f"{event.call} failed: {said}"
         return
+    if row.state == "cancelled":  # the failure that follows says the same again
+        return
     row.state, row.attempt, row.note = ("failed" if again is None else "retrying"), event.attempt or 1, said
     row.ended = event.at if again is None else None
 
@@ -195,7 +198,7 @@ def _settled(state: State) -> Callable[[Row, Event], None]:
         row.state, row.ended = state, event.at
         row.started = event.at if row.started is None and state == "succeeded" else row.started
         reason = event.detail.get("reason")
-        row.note = clean(reason, 160) if reason else ""
+        row.note = REASONS.get(str(reason), clean(reason, 160)) if reason else ""
 
     return settle
 
@@ -242,32 +245,35 @@ def _batch_started(row: Row, event: Event) -> None:
 def _batch_settled(row: Row, event: Event) -> None:
     elements = _elements(row)
     elements.in_flight -= 1
-    elements.settled_batches += 1
+    elements.undoable[_number(event.detail, "batch")] = _number(event.detail, "undoable")
     elements.succeeded += _number(event.detail, "succeeded")
     elements.failed += _number(event.detail, "failed")
     if event.detail.get("failure"):
-        row.state, row.note = "failed", failure_text(event.detail)
+        row.ended = row.ended or event.at
+        row.state, row.note = "failed", f"{clean(event.detail.get('failed_at') or row.address, 80)}: {failure_text(event.detail)}"
 
 
 def _source_ended(row: Row, event: Event) -> None:
     elements = _elements(row)
     if event.detail.get("failure"):
         row.state, row.note, row.ended = "failed", failure_text(event.detail), event.at
-    else:
+    elif elements.total is None:
         elements.total = elements.taken
 
 
 def _batch_undone(row: Row, event: Event) -> None:
     elements = _elements(row)
-    elements.undone_batches += 1
-    if event.detail.get("stuck"):
+    stuck = event.detail.get("stuck")
+    elements.undone += elements.undoable.pop(_number(event.detail, "batch"), 0) - (len(stuck) if isinstance(stuck, list) else 0)
+    if stuck:
         row.state = "stuck"
-    elif row.state == "undoing" and elements.undone_batches >= elements.settled_batches:
+    elif row.state == "undoing" and not any(elements.undoable.values()):
         row.state = "undone"
 
 
-def _batch_undo_started(row: Row, _event: Event) -> None:
-    row.state = row.state if row.state == "stuck" else "undoing"
+def _batch_undo_started(row: Row, event: Event) -> None:
+    row.ended = row.ended or event.at
+    row.state = row.state if row.state in {"stuck", "failed"} else "undoing"
 
 
 def _element(row: Row, event: Event) -> None:

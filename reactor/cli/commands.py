@@ -17,7 +17,7 @@ from reactor.cli.drive import drive
 from reactor.cli.endings import exit_code
 from reactor.cli.inputs import build
 from reactor.cli.problems import Problem
-from reactor.cli.reports import JsonReport, PlainReport, QuietReport, Report
+from reactor.cli.reports import JsonReport, Output, PlainReport, QuietReport, Report
 from reactor.cli.targets import load
 from reactor.cli.text import clean, clean_lines, escape_json
 from reactor.define.reactor import definition_of
@@ -35,7 +35,16 @@ if TYPE_CHECKING:
 
 CANCELLED = 4  # Ctrl-C before anything began
 
-TARGET = "TARGET is package.module:Class or path/file.py:Class."
+EXIT_CODES = """
+\b
+Exit codes:
+  0  succeeded
+  1  failed, or stuck: something was not undone
+  2  never began: usage, target or inputs
+  3  parked
+  4  cancelled or undone
+  5  halted
+"""
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -45,7 +54,7 @@ def cli() -> None:
 
 
 @cli.command(
-    epilog="Exit codes: 0 succeeded · 1 failed or stuck · 2 usage or bad input · 3 parked · 4 cancelled or undone · 5 halted.",
+    epilog=EXIT_CODES,
     short_help="Run a reactor in this process and show it live.",
 )
 @click.argument("target")
@@ -89,7 +98,7 @@ def show(target: str, form: str | None, out: str | None) -> None:
         _, plan = _planned(target)
         text = _drawn(plan, form)
     if out is None:
-        click.echo(text, nl=not text.endswith("\n"))
+        Output(sys.stdout, encoding=None if form is None else "utf-8").line(text.removesuffix("\n"))
         return
     try:
         Path(out).write_text(text if text.endswith("\n") else text + "\n", encoding="utf-8")

@@ -13,7 +13,7 @@ from reactor.define.outcomes import Cancelled, Failed, Halted, Outcome, Parked, 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from reactor.cli.board import Board
+    from reactor.cli.board import Board, Row
     from reactor.define.failing import Failure, Frame, StepError
 
 Line: TypeAlias = tuple[str, str]  # a style ("" is plain), and text that is safe to print
@@ -139,9 +139,13 @@ def _why(failure: Failure) -> Iterator[Line]:
         yield "", f"    {line}"
 
 
+def _undone(row: Row) -> str:
+    return f"{row.address} ({row.elements.undone:,} elements)" if row.elements else row.address
+
+
 def _rolled_back(board: Board, failed: Failed | None) -> Iterator[Line]:
     rows = [row for row in board.rows() if not row.children]
-    undone = [row.address for row in rows if row.state == "undone"]
+    undone = [_undone(row) for row in rows if row.state == "undone" or (row.elements and row.elements.undone)]
     kept = [row.address for row in rows if row.state == "succeeded"]
     if undone:
         yield "", f"undone      {listed(undone)}"

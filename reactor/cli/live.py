@@ -16,7 +16,7 @@ from rich.spinner import Spinner
 from rich.table import Table
 from rich.text import Text
 
-from reactor.cli.board import OPEN, Board, Row
+from reactor.cli.board import OPEN, Board, Row, State
 from reactor.cli.endings import card, summary, word_of
 from reactor.cli.reports import WORDS, progress
 from reactor.cli.text import clean, duration, marks_for
@@ -77,6 +77,7 @@ class LiveReport:
     def notice(self, text: str) -> None:
         """Below the tree, until the next one."""
         self._notice = text
+        self._live.refresh()  # now: the next frame may come too late
 
     def end(self, outcome: Outcome[Any], value: object) -> None:
         """The last picture stays; the value or the card goes below it."""
@@ -101,8 +102,9 @@ class LiveReport:
         room = AT_END if self._ended else max(self._console.height - 5, 4)
         rows, left_out = _choose(list(self._board.rows()), room)
         table = Table.grid(padding=(0, 1))
-        for _ in range(4):
-            table.add_column(no_wrap=True, overflow="ellipsis")
+        for _ in range(3):
+            table.add_column(no_wrap=True)
+        table.add_column(no_wrap=False)  # so that rich shortens this one, where a note is long, and not the names
         for row in rows:
             table.add_row(*self._cells(row, now))
         parts: list[RenderableType] = [table]
@@ -123,25 +125,30 @@ class LiveReport:
     def _cells(self, row: Row, now: float) -> list[RenderableType]:
         state = row.shown
         style = STYLES[state]
-        depth = row.address.count(".")
         icon: RenderableType = self._spinners[state] if state in _SPINNING and not self._ended else Text(self._marks[state], style)
         spent = row.spent(now)
         took = Text(duration(spent) if spent is not None and state != "waiting" else "", "dim", justify="right")
-        return [icon, Text("  " * depth + clean(row.name, 60), "" if state in OPEN else style), took, self._said(row, state, now)]
+        return [icon, Text(_label(row), "" if state in OPEN else style), took, self._said(row, state, now)]
 
-    def _said(self, row: Row, state: str, now: float) -> RenderableType:
+    def _said(self, row: Row, state: State, now: float) -> RenderableType:
         tried = f"attempt {row.attempt}" if row.attempt > 1 else ""
-        word = WORDS.get(state, state) if state not in {"succeeded", "running", "waiting"} else ""
-        text = Text("  ".join(part for part in (word, tried, row.note) if part), STYLES[state])
+        silent = state in {"succeeded", "running", "waiting"} or (row.elements and state == "undone")  # the bar says it
+        word = "" if silent else WORDS.get(state, state)
+        text = Text("  ".join(part for part in (word, tried, row.note) if part), STYLES[state], no_wrap=True, overflow="ellipsis")
         if row.elements is None:
             return text
-        grid = Table.grid(padding=(0, 1))
-        total = row.elements.total
+        total, left = row.elements.total, row.elements.settled - row.elements.undone  # the bar goes back as elements are undone
         pulse = total is None and state in OPEN
-        done = row.elements.settled
-        bar = ProgressBar(total=None if pulse else (total or max(done, 1)), completed=done, width=BAR, pulse=pulse)
+        bar = ProgressBar(total=None if pulse else (total or max(left, 1)), completed=left, width=BAR, pulse=pulse)
+        grid = Table.grid(padding=(0, 1))
+        for _ in range(3):
+            grid.add_column(no_wrap=True, overflow="ellipsis")
         grid.add_row(bar, Text(progress(row, now)), text)
         return grid
+
+
+def _label(row: Row) -> str:
+    return "  " * row.address.count(".") + clean(row.name, 40)
 
 
 def _choose(rows: list[Row], room: int) -> tuple[list[Row], int]:

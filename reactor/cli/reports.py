@@ -7,6 +7,7 @@ import sys
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Protocol, TextIO
 
+from reactor.cli.board import BACKWARD
 from reactor.cli.endings import Line, as_data, card, summary, word_of
 from reactor.cli.text import clean, duration, marks_for
 from reactor.cli.values import as_json
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 EVERY = 2.0  # seconds of the run between two lines about one map
 MOST_ELEMENTS = 10  # failed elements of one map that get a line
 
+SILENT = frozenset({"call_started", "map_opened"})
+BATCHES = frozenset({"batch_started", "batch_settled", "batch_undo_started", "batch_undone"})
 WORDS = {"recovered": "recovered by its compensate", "stuck": "NOT UNDONE", "undoing": "undoing", "skipped": "skipped"}
 
 
@@ -45,12 +48,12 @@ class Report(Protocol):
 class Output:
     """A stream that never fails the run: what it cannot encode is escaped, and a reader that went away is not written to."""
 
-    def __init__(self, stream: TextIO) -> None:
+    def __init__(self, stream: TextIO, encoding: str | None = None) -> None:
         self.stream = stream
         self.broken = False
         reconfigure = getattr(stream, "reconfigure", None)
         if reconfigure is not None:
-            reconfigure(errors="backslashreplace")
+            reconfigure(encoding=encoding, errors="backslashreplace")
 
     def line(self, text: str) -> None:
         """Write and flush one line."""
@@ -141,7 +144,7 @@ class PlainReport:
             self._run(event)
         elif row is None:
             self._element(event)
-        elif event.kind in {"batch_started", "batch_settled"}:
+        elif event.kind in BATCHES:
             self._map(event, row)
         else:
             self._node(event, row)
@@ -182,27 +185,27 @@ class PlainReport:
             self._say(event.at, "failed", f"{clean(row.address)}: more elements failed; from here on they are only counted")
 
     def _map(self, event: Event, row: Row) -> None:
-        if event.kind != "batch_settled" or row.elements is None:
-            return
-        if row.state == "failed":
-            self._say(event.at, "failed", f"{clean(row.address)} a batch failed: {row.note}")
-        elif event.at - self._spoke.get(row.address, row.started or event.at) >= EVERY:
+        """A failed batch at once, the last undone one, and between them a line every other second."""
+        if not self._backward and event.kind == "batch_undo_started":
+            self._backward = True
+            self._say(event.at, "undoing", "rolling back")
+        if event.kind == "batch_settled" and event.detail.get("failure"):
+            self._say(event.at, "failed", f"{clean(row.address)}  failed  {row.note}")
+        elif event.kind == "batch_undone" and row.elements is not None and not any(row.elements.undoable.values()):
+            word = WORDS.get(row.state, row.state)
+            self._say(event.at, "undone", f"{clean(row.address)}  {word}  {row.elements.undone:,} elements undone")
+        elif event.at - self._spoke.setdefault(row.address, event.at) >= EVERY:
             self._spoke[row.address] = event.at
-            self._say(event.at, "running", f"{clean(row.address)} {progress(row, event.at)}")
+            self._say(event.at, row.state, f"{clean(row.address)}  {WORDS.get(row.state, row.state)}  {progress(row, event.at)}")
 
     def _node(self, event: Event, row: Row) -> None:
-        if event.kind == "call_started":
-            if event.call == "undo" and not self._backward:
-                self._backward = True
-                self._say(event.at, "undoing", "rolling back")
+        if not self._backward and event.call == "undo":
+            self._backward = True
+            self._say(event.at, "undoing", "rolling back")
+        said_already = event.kind == "call_failed" and row.state == "cancelled"
+        if said_already or event.kind in SILENT or (event.kind == "source_ended" and row.state != "failed"):
             return
-        if event.kind in {"source_ended", "batch_undo_started", "map_opened"} and row.state != "failed":
-            return
-        word = WORDS.get(row.state, row.state)
-        if event.kind == "child_opened":
-            word = ""
-        elif event.kind == "batch_undone" and row.state == "undoing":
-            return
+        word = "" if event.kind == "child_opened" else WORDS.get(row.state, row.state)
         parts = [clean(row.address), word, self._facts(row, event), row.note]
         self._say(event.at, row.state, "  ".join(p for p in parts if p))
 
@@ -219,11 +222,12 @@ def progress(row: Row, now: float) -> str:
     elements = row.elements
     if elements is None:
         return ""
-    done = f"{elements.settled:,}" + (f" of {elements.total:,}" if elements.total is not None else "")
     spent = row.spent(now) or 0.0
-    parts = [done]
+    parts = [f"{elements.settled:,}" + (f" of {elements.total:,}" if elements.total is not None else "")]
     if elements.failed:
         parts.append(f"{elements.failed:,} failed")
+    if elements.undone or row.state in BACKWARD:
+        return ", ".join([*parts, f"{elements.undone:,} undone"])
     if spent > 0 and elements.settled:
         rate = elements.settled / spent
         parts.append(f"{rate:,.0f}/s")

@@ -295,7 +295,7 @@ def test_help_names_the_exit_codes(folder):
     """What a script must know is in `--help`."""
     done = folder.reactor("run", "--help")
     assert done.returncode == 0
-    for words in ("0 succeeded", "1 failed or stuck", "2 usage", "3 parked", "4 cancelled", "5 halted", "Ctrl-C"):
+    for words in ("0  succeeded", "1  failed", "2  never began", "3  parked", "4  cancelled", "5  halted", "Ctrl-C"):
         assert words in done.stdout
 
 
