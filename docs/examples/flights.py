@@ -26,7 +26,7 @@ from typing import Annotated, TypeVar
 from xml.sax.saxutils import escape
 
 from msgspec import Meta, Struct, convert
-from msgspec.structs import astuple
+from msgspec.structs import asdict, astuple
 
 from reactor import Engine, Fail, Failed, Reactor, Results, Succeeded, map_over, source, step, step_context, use
 
@@ -98,8 +98,10 @@ class Tables:
     def lines(self, file: str) -> Iterator[Line]:
         """One of the package's files, or any other by its absolute path; zipped or not."""
         path = self.folder / file
-        raw = zipfile.ZipFile(path).open(path.stem) if path.suffix == ".zip" else path.open("rb")
-        with TextIOWrapper(raw, "utf-8", newline="") as text:
+        with (
+            zipfile.ZipFile(path).open(path.stem) if path.suffix == ".zip" else path.open("rb") as raw,
+            TextIOWrapper(raw, "utf-8", newline="") as text,
+        ):
             yield from csv.DictReader(text)
 
     def keyed(self, file: str, key: Callable[[Line], str], value: Callable[[Line], T]) -> dict[str, T]:
@@ -216,7 +218,7 @@ class DelayReport(Reactor):
                 keys.add(key)
                 if "NA" in line.values():
                     missing.update(column for column, cell in line.items() if cell == "NA")
-        return Quality(count, missing)
+        return Quality(count, dict(missing))
 
     # Transform: an element is a flight.
 
@@ -243,7 +245,8 @@ class DelayReport(Reactor):
             raise Fail(f"{flight.origin} and {flight.dest} are {miles:.0f} miles apart on the map, not {flight.distance}")
         year = built.get(flight.tailnum or "", "NA")
         age = None if year == "NA" else flight.year - int(year)
-        return Flight(*astuple(flight), miles, age, *skies.get(hour_at(line), (None, None)))
+        rain, visibility = skies.get(hour_at(line), (None, None))
+        return Flight(**asdict(flight), great_circle=miles, plane_age=age, rain=rain, visibility=visibility)
 
     # Load: each step has an undo for what it leaves behind.
 
