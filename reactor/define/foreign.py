@@ -1,4 +1,4 @@
-"""Types that msgspec does not know by itself: pydantic models and paths, by the *declared* type, never by a name in the data.
+"""Types that msgspec does not know: pydantic models and an author's own, by the *declared* type, never by a name in the data.
 
 This room refuses to import pydantic: a type shows by its own methods that it is a model.
 """

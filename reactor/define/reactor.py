@@ -90,7 +90,9 @@ class Reactor:
             super().__init_subclass__()
             declare(cls, options, author_frame())
 
-        def __init__(self, /, **given: Any) -> None:
+        def __init__(self, /, *placed: object, **given: Any) -> None:
+            if placed:
+                raise _by_place(type(self))
             _fill(self, inputs_of(type(self)).accept(given, author_span), author_span)
 
     def __setattr__(self, name: str, value: object) -> None:
@@ -118,6 +120,12 @@ class Reactor:
         if perform is None:
             raise NeedsEngine("nothing performs reactors yet", where=author_span(), fix="`import reactor` before awaiting one")
         return perform(cast("Reactor", self)).__await__()
+
+
+def _by_place(cls: type[Any]) -> InputInvalid:
+    names = inputs_of(cls).names
+    said = ", ".join(f"{name}=…" for name in names)
+    return InputInvalid(f"{cls.__name__}: inputs go by keyword", where=author_span(), known=names, fix=f"say `{cls.__name__}({said})`")
 
 
 def _frozen(reactor: Reactor, name: str) -> DefinitionError:

@@ -99,8 +99,7 @@ def _no_output(members: Members) -> DefinitionError:
 def _source(members: Members, source: Source[Any]) -> SourceSketch:
     keyed = source.options.key is not None
     read = read_function(members, source.fn, "the source", (), by_name="after" if keyed else None)
-    takes_after = "after" in source.fn.__code__.co_varnames[: source.fn.__code__.co_argcount + source.fn.__code__.co_kwonlyargcount]
-    if keyed and not takes_after:
+    if keyed and "after" not in inspect.signature(source.fn).parameters:
         raise DefinitionError(
             f"the source `{source.name}` has a key and takes no `after`",
             code="keyed-source-without-after",

@@ -14,7 +14,7 @@ from reactor.define.handlers import Compensate, Handler, HandlerKind, Register, 
 from reactor.define.results import Results
 from reactor.define.sources import Ref
 from reactor.define.teaching import author_span, nearest
-from reactor.errors import NoSuchAttribute
+from reactor.errors import MissingArguments, NoSuchAttribute
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -92,6 +92,14 @@ class Node(Typed[T_co]):
         return cast("T_co", Ref(self))
 
     if not TYPE_CHECKING:  # a checker knows what is not there; this is for whoever runs without one
+
+        def __call__(self, *_: object, **__: object) -> NoReturn:
+            """Refuse: wiring is by reference, not by calling."""
+            raise MissingArguments(
+                f"the {self.kind} `{self.name}` is called on the class: there it is a node, and has no instance to work on",
+                where=author_span(),
+                fix=f"refer to its result, `x: T = {self.name}.result`; in a unit test call it on an instance",
+            )
 
         def __getattr__(self, name: str) -> NoReturn:
             if name.startswith("__"):

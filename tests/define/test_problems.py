@@ -105,8 +105,10 @@ def test_all_problems_are_told_at_once():
 
 def test_positional_inputs_are_refused():
     """They go by keyword, as checkers say."""
-    with pytest.raises(TypeError):
-        Checkout("o")  # type: ignore[misc]
+    with pytest.raises(InputInvalid, match="inputs go by keyword") as caught:
+        Checkout(CANARY)
+    assert CANARY not in str(caught.value)
+    assert caught.value.fix == "say `Checkout(order_id=…, cart=…, amount=…, size=…, tags=…, token=…)`"
 
 
 def test_nothing_secret_is_told():

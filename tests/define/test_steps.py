@@ -10,7 +10,7 @@ from reactor.define.decorators import compose, interrupt, map_over, source, step
 from reactor.define.reactor import Reactor
 from reactor.define.sources import Ref, use
 from reactor.define.steps import Ask, Bound
-from reactor.errors import NoSuchAttribute
+from reactor.errors import MissingArguments, NoSuchAttribute
 
 pytestmark = pytest.mark.anyio
 
@@ -66,6 +66,12 @@ def test_a_node_s_value_is_not_its_attribute(refuses):
         _ = Shop.price.lines
     with refuses(code="no-such-node-attribute", line="Shop.price.reslut", fix="", nearest="result", kind=NoSuchAttribute):
         _ = Shop.price.reslut
+
+
+def test_a_node_is_not_called_on_the_class(refuses):
+    """Newcomers from other tools wire by calling."""
+    with refuses(code="missing-arguments", line="Shop.price()", fix="`x: T = price.result`", kind=MissingArguments):
+        Shop.price()
 
 
 def test_nodes_know_their_name_and_owner():
