@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 MASK = "********"
 
-_PATH = re.compile(r"(?P<text>.*) - at `(?P<key>key in )?\$(?P<path>.*)`$", re.DOTALL)
+_PATH = re.compile(r"(?P<text>.*) - at (?P<key>`key` in )?`\$(?P<path>.*)`$", re.DOTALL)
 _PART = re.compile(r"\.(?P<name>\w+)|\[(?P<index>\d+)\]|(?P<any>\[\.\.\.\])")
 
 
@@ -97,7 +97,7 @@ def leaves_of(value: Any) -> Iterator[str]:
     while open_values:
         one = open_values.pop()
         if isinstance(one, dict):
-            open_values += one.values()
+            open_values += [*one.keys(), *one.values()]
         elif isinstance(one, list | tuple | set | frozenset):
             open_values += one
         elif one is not None and not isinstance(one, bool):

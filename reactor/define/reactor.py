@@ -43,7 +43,7 @@ class Record:
     max_running: int | None
     span: Span
     scope: Scope
-    sketch: Sketch | None = None
+    sketch: Sketch
     inputs: Inputs | None = None
     definition: Definition | None = None
 
@@ -252,13 +252,13 @@ def declare(cls: type[Any], options: Mapping[str, Any], frame: FrameType | None)
     span = Span(frame.f_code.co_filename, frame.f_lineno, frame.f_lineno) if frame is not None else author_span()
     said = read_class_options(cls, options, span)
     inherited: Record | None = cls.__reactor__
-    record = Record(said, said.retry, said.max_running, span, Scope(cls, frame))
+    made = sketch(cls, span, abstract=said.abstract)
+    record = Record(said, said.retry, said.max_running, span, Scope(cls, frame), made)
     if inherited is not None:
         record.retry = said.retry or inherited.retry
         record.max_running = said.max_running or inherited.max_running
     cls.__reactor__ = record
-    record.sketch = sketch(cls, span, abstract=said.abstract)
-    check_names(cls, record.sketch.members.nodes)
+    check_names(cls, made.members.nodes)
     try:
         _resolve(cls, record)
     except Unresolved:
@@ -277,8 +277,6 @@ def _resolve_inputs(cls: type[Any], record: Record) -> Inputs:
 
 def _resolve(cls: type[Any], record: Record) -> Definition:
     inputs = record.inputs or _resolve_inputs(cls, record)
-    if record.sketch is None:
-        raise _half_made(cls, record)
     assembler = Assembler(record.sketch, _scope_of, record.retry)
     nodes, sources = assembler.nodes(), assembler.sources()
     check_wiring(nodes, sources)
@@ -303,9 +301,3 @@ def _resolve(cls: type[Any], record: Record) -> Definition:
 def _scope_of(owner: type[Any] | None) -> Scope:
     record: Record | None = vars(owner).get("__reactor__") if owner is not None else None
     return record.scope if record is not None else Scope(owner or object, None)
-
-
-def _half_made(cls: type[Any], record: Record) -> DefinitionError:
-    return DefinitionError(
-        f"{cls.__name__} was refused when its class was made", code="not-a-reactor", where=record.span, fix="mend what was refused first"
-    )

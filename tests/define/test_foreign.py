@@ -47,6 +47,18 @@ def test_anything_else_is_refused(value):
         encode_foreign(Own())
 
 
+def test_another_library_s_models_serve():
+    """Whoever has `model_validate` is a model; its ValueError is the problem."""
+
+    class Odd:
+        @classmethod
+        def model_validate(cls, value):
+            raise ValueError(f"{value} is odd")
+
+    with pytest.raises(ValueError, match="3 is odd"):
+        decode_foreign(Odd, 3)
+
+
 def test_wrong_data_names_its_path():
     """Msgspec's path and pydantic's."""
     with pytest.raises(msgspec.ValidationError, match=r"\(n\) - at `\$.models\[0\]`"):

@@ -277,6 +277,26 @@ def test_an_override_keeps_the_kind(refuses):
                 yield 1
 
 
+def test_a_source_keeps_its_kind_and_its_name(refuses):
+    """As a node does."""
+
+    class Rows(Reactor, abstract=True):
+        @source
+        async def rows(self) -> AsyncIterator[int]:
+            yield 1
+
+    with refuses(code="override-kind", line="async def rows", fix="keep it a source"):
+
+        class Wrong(Rows):
+            @step
+            async def rows(self) -> int: ...
+
+    with refuses(code="two-names", line="async def rows", fix="keep one name"):
+
+        class WrongToo(Rows):
+            again = Rows.rows
+
+
 def test_an_override_is_a_node(refuses):
     """A field, a constant or a method of its name would lose the step."""
     with refuses(code="override-kind", line="class Wrong(Base)", fix="another name"):

@@ -67,6 +67,13 @@ class Typed(TypedDict):
     total: int
 
 
+class Open(msgspec.Struct):
+    total: int
+
+    def __getattr__(self, name: str) -> int:
+        return 0
+
+
 class Own:
     def __init__(self) -> None:
         self.total = 1
@@ -92,6 +99,7 @@ class Own:
         (Pair, (0,), Any),
         (Typed, (Key("total"),), int),
         (Own, ("total",), Any),
+        (Open, ("anything",), Any),
         (Any, ("a", 0, Key("b")), Any),
         (object, ("a",), Any),
         (Quote | None, ("lines",), Any),
@@ -102,7 +110,7 @@ class Own:
         (int, ("real",), Any),
         (T, ("a",), Any),
     ],
-    ids=range(26),
+    ids=range(27),
 )
 def test_where_a_path_leads(annotation, path, end):
     """The type at its end, or Any where nobody can tell."""

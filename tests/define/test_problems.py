@@ -3,7 +3,7 @@
 import linecache
 import traceback
 from enum import Enum
-from typing import Annotated, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import msgspec
 import pydantic
@@ -12,6 +12,7 @@ from msgspec import Meta
 
 from reactor.define.decorators import step
 from reactor.define.inputs import Index, Secret
+from reactor.define.problems import leaves_of
 from reactor.define.reactor import Reactor, definition_of
 from reactor.errors import InputInvalid
 
@@ -222,3 +223,38 @@ def test_a_pydantic_problem_is_told_without_its_value():
     assert "valid integer" in text
     assert "(n)" in text
     assert "https" not in text
+
+
+def test_what_a_path_cannot_show_is_left_out():
+    """A key, a value of a dict whose key is not told, and nesting without end."""
+
+    class Made(Reactor):
+        by_id: dict[int, str] = {}
+        deep: list[Any] = []
+
+        @step
+        async def output(self) -> int: ...
+
+    assert refusal(Made, by_id={"x": "a"}).problems == (("by_id", "expected `int`, got `str`, in a key, got {'x': 'a'}"),)
+    assert refusal(Made, by_id={1: 2}).problems == (("by_id[...]", "expected `str`, got `int`"),)
+    deep: list[Any] = []
+    for _ in range(5000):
+        deep = [deep]
+    assert refusal(Made, by_id=3, deep=deep).problems[0][0] == "by_id"
+
+
+@pytest.mark.parametrize(
+    ("secret", "texts"),
+    [
+        ("abc", ["abc"]),
+        ("", []),
+        (None, ["None"]),
+        ({"key": [1, True]}, ["{'key': [1, True]}", "key", "1"]),
+        (Account("ann", "k3y"), ["Account(name='ann', key='k3y', parent=None)", "parent", "name", "key", "ann", "k3y"]),
+    ],
+    ids=range(5),
+)
+def test_the_texts_that_a_secret_shows_as(secret, texts):
+    """Its own, and those of its parts; longest first, so that none is left half."""
+    assert sorted(leaves_of(secret)) == sorted(texts)
+    assert [len(text) for text in leaves_of(secret)] == sorted(map(len, texts), reverse=True)

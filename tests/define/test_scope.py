@@ -155,6 +155,31 @@ def test_what_is_never_there_is_told(refuses):
         definition_of(Wrong)
 
 
+def test_an_attribute_that_a_module_lacks_is_told(refuses):
+    """As in an import that goes round about: it may be there later, so it is asked again."""
+
+    class Wrong(Reactor):
+        @step
+        async def output(self) -> msgspec.Strcut: ...
+
+    with refuses(code="unresolved-annotation", line="async def output(self) -> msgspec.Strcut", fix="at run time", what="Strcut"):
+        definition_of(Wrong)
+
+
+def test_a_closed_over_type_may_come_later():
+    """The cell is empty when the class is made."""
+
+    class Early(Reactor):
+        @step
+        async def output(self) -> Late:
+            return Late(1)
+
+    class Late(msgspec.Struct):
+        n: int
+
+    assert definition_of(Early).nodes["output"].returns is Late
+
+
 def test_an_input_that_is_never_there_is_told(refuses):
     """Already when an instance is made; the nearest name is offered."""
 
