@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from reactor.define.reactor import Reactor
     from reactor.plan.plan import Plan
 
+FAILED = 1
 CANCELLED = 4  # Ctrl-C before anything began
 
 EXIT_CODES = """
@@ -146,6 +147,10 @@ def _driven(reactor: Reactor, board: Board, report: Report, run_id: str | None) 
         return asyncio.run(drive(reactor, board, report, run_id))
     except ReactorError as error:
         raise _as_problem(error) from None
+    except (KeyboardInterrupt, SystemExit) as error:  # our own signals never arrive here: an author's code raised it
+        report.close()
+        report.notice(f"a step raised {type(error).__name__}, which ends the process: the run did not end, and nothing was undone")
+        sys.exit(FAILED)
     finally:
         report.close()
 

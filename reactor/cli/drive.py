@@ -13,6 +13,7 @@ from reactor.cli.values import readable
 from reactor.define.outcomes import Outcome, Succeeded
 from reactor.engine import Engine
 from reactor.errors import WrongState
+from reactor.run.failures import secret_texts
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -42,7 +43,7 @@ async def drive(reactor: Reactor, board: Board, report: Report, run_id: str | No
             run: Run[Any] = await engine.start(reactor, id=run_id)  # type: ignore[arg-type]  # any reactor has an output
             interrupts.watch(run)
             outcome = await run.outcome()
-            value = await readable(outcome.value) if isinstance(outcome, Succeeded) else None
+            value = await readable(outcome.value, secret_texts(reactor)) if isinstance(outcome, Succeeded) else None
             report.end(outcome, value)
     return outcome
 

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from reactor.cli.targets import short
 from reactor.cli.text import clean, clean_lines, duration, listed
-from reactor.cli.values import plain_data
 from reactor.define.outcomes import Cancelled, Failed, Halted, Outcome, Parked, Succeeded, Undone
 
 if TYPE_CHECKING:
@@ -40,11 +39,11 @@ def exit_code(outcome: Outcome[Any]) -> int:
 
 
 def as_data(outcome: Outcome[Any], value: object) -> dict[str, Any]:
-    """The last line of `--json`; `value` is the output with its map results read."""
+    """The last line of `--json`; `value` is the output as JSON-ready data."""
     data: dict[str, Any] = {"outcome": word_of(outcome), "run_id": outcome.run_id}
     match outcome:
         case Succeeded():
-            data["value"] = plain_data(value)
+            data["value"] = value
         case Failed():
             failures = [{"step": f.step, "call": f.kind, "error": _error(f.error)} for f in outcome.rollback_failures]
             data |= {"step": outcome.step, "error": _error(outcome.error), "rollback_failures": failures}

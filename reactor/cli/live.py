@@ -77,7 +77,10 @@ class LiveReport:
     def notice(self, text: str) -> None:
         """Below the tree, until the next one."""
         self._notice = text
-        self._live.refresh()  # now: the next frame may come too late
+        if self._live.is_started:
+            self._live.refresh()  # now: the next frame may come too late
+        else:
+            self._console.print(Text(text, "yellow"))
 
     def end(self, outcome: Outcome[Any], value: object) -> None:
         """The last picture stays; the value or the card goes below it."""

@@ -37,7 +37,7 @@ class Report(Protocol):
         ...
 
     def end(self, outcome: Outcome[Any], value: object) -> None:
-        """The run ended; `value` is its output with map results read."""
+        """The run ended; `value` is its output as JSON-ready data."""
         ...
 
     def close(self) -> None:

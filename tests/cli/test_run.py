@@ -303,3 +303,61 @@ def test_the_package_itself_loads_no_terminal():
     """`import reactor` loads neither click nor rich: only the command does."""
     code = "import sys, reactor; print([m for m in ('click', 'rich', 'reactor.cli') if m in sys.modules])"
     assert subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout == "[]\n"
+
+
+def test_secrets_are_masked_in_the_output(folder):
+    """A field that its type calls secret, and a secret input's text, are masked in every form; what is beside them is not."""
+    folder.write(
+        "app.py",
+        """
+        from dataclasses import dataclass
+        from typing import Annotated
+        import msgspec
+        from reactor import Reactor, Secret, step
+
+        @dataclass(frozen=True)
+        class Key:
+            id: int
+            text: Annotated[str, Secret()]
+
+        class Account(msgspec.Struct, frozen=True):
+            name: str
+            keys: list[Key]
+            pin: Annotated[int, Secret()] | None
+
+        class App(Reactor):
+            token: Annotated[str, Secret()] = "hunter2"
+
+            @step
+            async def output(self) -> list[Account]:
+                return [Account(f"ann, {self.token}", [Key(1, "t0psecret")], 4321)]
+        """,
+    )
+    for how in ([], ["-q"], ["--json"]):
+        done = folder.reactor("run", "app:App", *how)
+        assert done.returncode == 0, done.stderr
+        assert not [word for word in ("hunter2", "t0psecret", "4321") if word in done.stdout + done.stderr]
+    masked = "********"
+    assert json.loads(folder.reactor("run", "app:App", "-q").stdout) == [
+        {"name": f"ann, {masked}", "keys": [{"id": 1, "text": masked}], "pin": masked}
+    ]
+
+
+@pytest.mark.parametrize("kind", ["SystemExit", "KeyboardInterrupt"])
+def test_a_step_that_ends_the_process(folder, kind):
+    """It is a failure, whatever code it asked for, and says what it left behind; exit 1."""
+    folder.write(
+        "app.py",
+        f"""
+        from reactor import Reactor, step
+
+        class App(Reactor):
+            @step
+            async def output(self) -> int:
+                raise {kind}(0)
+        """,
+    )
+    done = folder.reactor("run", "app:App")
+    assert done.returncode == 1
+    assert kind in done.stdout
+    assert "Traceback" not in done.stderr

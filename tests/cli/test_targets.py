@@ -90,12 +90,11 @@ MISSED = {
 
 
 @pytest.mark.parametrize("case", MISSED)
-@pytest.mark.parametrize("command", ["run", "show"])
-def test_a_missed_target_teaches(folder, case, command):
+def test_a_missed_target_teaches(folder, case):
     """Each says a code, what is wrong, the nearest name and the known set; nothing on stdout, no traceback, exit 2."""
     folder.write("shop.py", SHOP)
     target, said = MISSED[case]
-    done = folder.reactor(command, target)
+    done = folder.reactor("run", target)
     assert (done.returncode, done.stdout) == (2, "")
     for words in said:
         assert words in done.stderr
@@ -129,3 +128,11 @@ def test_a_broken_file_is_told_by_its_line(folder, case, target):
     assert "Traceback" not in done.stderr
     assert "importlib" not in done.stderr
     assert "\x1b" not in done.stderr
+
+
+def test_show_misses_as_run_does(folder):
+    """Both find their target in the same way."""
+    folder.write("shop.py", SHOP)
+    done = folder.reactor("show", "shop:Chekout")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "did you mean `Checkout`?" in done.stderr
