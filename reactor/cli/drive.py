@@ -38,8 +38,8 @@ async def drive(reactor: Reactor, board: Board, report: Report, run_id: str | No
     def observe(event: Event) -> None:
         report.event(event, board.apply(event))
 
-    async with Engine("memory://", observers=[observe]) as engine:
-        with Interrupts(report) as interrupts:
+    with Interrupts(report) as interrupts:  # around the engine: its closing can be aborted too
+        async with Engine("memory://", observers=[observe]) as engine:
             run: Run[Any] = await engine.start(reactor, id=run_id)  # type: ignore[arg-type]  # any reactor has an output
             interrupts.watch(run)
             outcome = await run.outcome()
