@@ -53,11 +53,14 @@ async def interleave(contestants: Sequence[Contestant], rounds: int) -> None:
 
 
 async def microseconds_a_step(contestant: Contestant) -> float:
-    """Time one run."""
+    """Time one run, by the processor's time that this process takes.
+
+    Nobody here ever waits for anything, so on a quiet machine that is the wall clock's time; on a busy one it leaves out what others took.
+    """
     gc.collect()
-    began = time.perf_counter()
+    began = time.process_time()
     await contestant.once()
-    return (time.perf_counter() - began) / contestant.steps * 1e6
+    return (time.process_time() - began) / contestant.steps * 1e6
 
 
 def ratio(one: Contestant, other: Contestant) -> float:
