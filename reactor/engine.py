@@ -6,7 +6,7 @@ Importing it fills the one slot through which `await Checkout(…)` finds how to
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
 
 from reactor.define import reactor as reactors
 from reactor.define.reactor import Reactor, definition_of
@@ -19,7 +19,7 @@ from reactor.run import restarting
 from reactor.run.awaiting import cannot_park, perform
 from reactor.run.context import LOGGER
 from reactor.run.failures import secret_texts
-from reactor.run.finding import Page, Wanted, page_of
+from reactor.run.finding import Page, Wanted, check_where, page_of
 from reactor.run.handle import Run
 from reactor.run.ids import ID, new_id
 from reactor.run.live import Live
@@ -99,7 +99,7 @@ class Engine:
         for reactor in reactors:
             self._serve(reactor)
 
-    async def __aenter__(self) -> Engine:
+    async def __aenter__(self) -> Self:
         """Open it. Once closed it can be opened again; its runs in memory are gone then."""
         if self._site is not None:
             raise WrongState("the engine is open already", code="engine-open", fix="open it once and share it")
@@ -125,7 +125,11 @@ class Engine:
         self._ended.clear()
         self._driven.clear()
         self._waiting.clear()
-        await site.close()
+        try:
+            await site.close()
+        except ExceptionGroup as failures:
+            said = "; ".join(f"{type(one).__name__}: {one}" for one in failures.exceptions)
+            raise ReactorError(f"the engine is closed, but not all that it had opened: {said}", code="not-closed") from failures
 
     # ---- runs -------------------------------------------------------------------------------------------------
 
@@ -187,7 +191,7 @@ class Engine:
             return Run(live, self)
         if run_id in self._expired:
             raise _expired(run_id)
-        raise UnknownRun(f"there is no run `{run_id}`", fix="say its whole name, `{reactor}:{id}`, or `get(Checkout, id)`")
+        raise UnknownRun(f"there is no run `{run_id}`", fix="say its whole name, `{reactor}:{id}`, or `get(TheReactor, id)`")
 
     async def find(  # noqa: PLR0913  # the face's words, by keyword
         self,
@@ -205,11 +209,12 @@ class Engine:
         """Newest first. `where`: indexed inputs; `text`: prefix of an id or of an indexed input; `total` counts all that match."""
         self._expire(self._open_site().now())
         name = definition_of(reactor).name if isinstance(reactor, type) else reactor
+        check_where(where or {}, set(self._served.values()))
         wanted = Wanted(name, status, tag, since, until, dict(where or {}), text)
         page = page_of(self._runs, wanted, limit, cursor)
         return Page([Run(live, self) for live in page.items], page.cursor, page.total)
 
-    async def signal(  # noqa: PLR0913  # the face's words, by keyword
+    async def signal(  # the face's words, by keyword
         self,
         interrupt: Interrupt[T],
         payload: T,
@@ -279,7 +284,7 @@ class Engine:
     def _checked(self, id: str | None) -> str:
         if id is None:
             return new_id()
-        if not isinstance(id, str) or ID.fullmatch(id) is None:
+        if ID.fullmatch(str(id)) is None:
             raise ReactorError(f"{id!r} is no id", code="bad-id", fix="use 1 to 200 of letters, digits and `_ . : @ -`")
         return id
 

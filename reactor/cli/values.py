@@ -67,7 +67,7 @@ def _sealed(value: Any) -> Any:
     is_record = isinstance(value, msgspec.Struct) or (dataclasses.is_dataclass(value) and not isinstance(value, type))
     if not is_record or not has_secret(type(value)):
         return value
-    change = msgspec.structs.force_setattr if isinstance(value, msgspec.Struct) else object.__setattr__
+    change: Callable[[Any, str, Any], None] = msgspec.structs.force_setattr if isinstance(value, msgspec.Struct) else object.__setattr__
     sealed = copy.copy(value)
     for name, hint in _hints(type(value)).items():
         if hasattr(value, name):

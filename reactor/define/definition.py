@@ -6,11 +6,12 @@ name. This room refuses to know what follows from the graph (cycles aside, see `
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
     from reactor.define.retrying import Retry
 
 NodeKind: TypeAlias = Literal["step", "map", "compose", "interrupt"]
@@ -119,8 +120,11 @@ class MapDefinition:
 
 @dataclass(frozen=True, slots=True)
 class NodeDefinition:
-    """One node. `returns` is the value's type: of a map the element's result, of an interrupt the payload, of a compose (or of a
-    map over reactors) the child's output, None where children are several or not defined yet: ask `children`."""
+    """One node.
+
+    `returns` is the value's type: of a map the element's result, of an interrupt the payload, of a compose (or of a
+    map over reactors) the child's output, None where children are several or not defined yet: ask `children`.
+    """
 
     name: str
     kind: NodeKind

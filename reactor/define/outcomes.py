@@ -187,7 +187,7 @@ class Halted:
 
 @dataclass(frozen=True)
 class Cancelled:
-    """The run was cancelled.
+    """The run was cancelled; `in_doubt` are the addresses of the calls that `undo=False` left as they were.
 
     >>> Cancelled("ann asked for it").reason
     'ann asked for it'
@@ -196,6 +196,7 @@ class Cancelled:
     __match_args__ = ("reason",)
     reason: str
     run_id: str = ""
+    in_doubt: Sequence[str] = ()
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from reactor.errors import Place
 
 MASK = "********"
+SHORT = 2  # characters: no secret
 
 _PATH = re.compile(r"(?P<text>.*) - at (?P<key>`key` in )?`\$(?P<path>.*)`$", re.DOTALL)
 _PART = re.compile(r"\.(?P<name>\w+)|\[(?P<index>\d+)\]|(?P<any>\[\.\.\.\])")
@@ -88,7 +89,10 @@ def _into(value: Any, name: str | None, index: str | None) -> Any:
 
 
 def leaves_of(value: Any) -> Iterator[str]:
-    """The texts that a secret value would show as, longest first where it has parts."""
+    """The texts that a secret value would show as, longest first where it has parts.
+
+    Not those of one or two characters: blotting them out would tell nothing and spoil every text.
+    """
     try:
         plain = msgspec.to_builtins(value, enc_hook=str)
     except (TypeError, ValueError, RecursionError):
@@ -102,7 +106,7 @@ def leaves_of(value: Any) -> Iterator[str]:
             open_values += one
         elif one is not None and not isinstance(one, bool):
             found.add(str(one))
-    yield from sorted(filter(None, found), key=len, reverse=True)
+    yield from sorted((text for text in found if len(text) > SHORT), key=len, reverse=True)
 
 
 def refused(of: str, problems: Sequence[tuple[str, str]], known: Sequence[str], where: Place | None) -> InputInvalid:

@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from reactor.define.definition import NodeKind
     from reactor.plan.plan import Plan, PlanNode
 
 
@@ -30,5 +31,5 @@ class BatchPlan:
 
 def element_of(node: PlanNode) -> PlanNode:
     """A map's body as a node: a step, or a compose where it returns a reactor. `compensate` is the map's, never an element's."""
-    kind = "compose" if node.children else "step"
+    kind: NodeKind = "compose" if node.children else "step"
     return replace(node, index=0, kind=kind, when=-1, parents=(), feeds=(), compensate=None, map=None)

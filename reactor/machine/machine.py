@@ -83,7 +83,7 @@ class Machine:
     def of_batch(cls, owner: Plan, node: PlanNode, address: str, first: int, size: int) -> Machine:
         """The machine of elements `first … first + size - 1` of the map at `address`."""
         machine = cls.__new__(cls)
-        root = Scope(BatchPlan(owner, node, address, first, size), address=address)  # type: ignore[arg-type]  # a plan to a scope
+        root = Scope(BatchPlan(owner, node, address, first, size), address=address)
         root.is_batch = True
         root.collects = node.map is not None and node.map.on_error == "collect"
         machine.state = State(root)
@@ -132,12 +132,7 @@ class Machine:
         if calls:
             ready = state.ready
             while ready:
-                scope, index, call = ready.popleft()
-                if call == "do" and scope.marks[index] == READY and scope.phase == FORWARD:  # the hot path of `_call_due`
-                    node = scope.plan.nodes[index]
-                    if node.when < 0 and node.kind != "map":
-                        return Call(scope, index, scope.names[index], node)
-                due = _call_due(scope, index, call)
+                due = _call_due(*ready.popleft())
                 if due is not None:
                     return due
         return None
@@ -198,46 +193,60 @@ class Machine:
 
 
 def _call_due(scope: Scope, index: int, call: CallKind) -> Call | Skip | OpenMap | None:
-    """The order for a node in the queue, unless something has overtaken it."""
+    """The order for a node in the queue, unless something has overtaken it. The hot path first."""
+    if call == "do" and scope.marks[index] == READY and scope.phase == FORWARD:
+        node = scope.plan.nodes[index]
+        if node.when < 0 and node.kind != "map":
+            return Call(scope, index, scope.names[index], node)
+    return _first_due(scope, index) if call == "do" else _backwards_due(scope, index, call)
+
+
+def _first_due(scope: Scope, index: int) -> Call | Skip | OpenMap | None:
+    """A node's own code: for the first time, or again after a wait."""
+    mark, node = scope.marks[index], scope.plan.nodes[index]
+    if scope.phase != FORWARD or not (mark == READY or (mark == BACKOFF and index not in scope.due)):
+        return None
+    if mark == READY and node.when >= 0 and not scope.values[node.when]:
+        return Skip(scope, index)
+    if node.kind == "map":
+        return OpenMap(scope, index)
+    return Call(scope, index, scope.names[index], node, "do", scope.attempts.get((index, "do"), 1))
+
+
+def _backwards_due(scope: Scope, index: int, call: CallKind) -> Call | None:
+    """An undo or compensate: for the first time, or again after a wait."""
     mark = scope.marks[index]
-    node = scope.plan.nodes[index]
-    if call != "do":
-        due, waiting = (COMPENSATE_READY, COMPENSATE_BACKOFF) if call == "compensate" else (UNDO_READY, UNDO_BACKOFF)
-        if mark == due or (mark == waiting and index not in scope.due):
-            return Call(scope, index, scope.names[index], node, call, scope.attempts.get((index, call), 1))
-        return None
-    if scope.phase != FORWARD:
-        return None
-    if mark == READY:
-        if node.when >= 0 and not scope.values[node.when]:
-            return Skip(scope, index)
-        return OpenMap(scope, index) if node.kind == "map" else Call(scope, index, scope.names[index], node)
-    if mark == BACKOFF and index not in scope.due:
-        if node.kind == "map":
-            return OpenMap(scope, index)
-        return Call(scope, index, scope.names[index], node, "do", scope.attempts.get((index, "do"), 1))
+    due, waiting = (COMPENSATE_READY, COMPENSATE_BACKOFF) if call == "compensate" else (UNDO_READY, UNDO_BACKOFF)
+    if mark == due or (mark == waiting and index not in scope.due):
+        return Call(scope, index, scope.names[index], scope.plan.nodes[index], call, scope.attempts.get((index, call), 1))
     return None
+
+
+def _dispatch_due(_state: State, order: Dispatch) -> bool:
+    elements = order.scope.maps[order.index]
+    return bool(elements.dispatching and elements.next_batch == order.batch and not elements.ended)
+
+
+def _end_due(state: State, order: End) -> bool:
+    phase = order.scope.phase
+    return state.ended is None and (phase == FORWARD if order.status == "succeeded" else phase in (CLOSED, QUIET))
+
+
+DUE: dict[type[Any], Callable[[State, Any], bool]] = {
+    Call: lambda _, order: _call_due(order.scope, order.index, order.call) is not None,
+    Skip: lambda _, order: _call_due(order.scope, order.index, "do") is not None,
+    OpenMap: lambda _, order: _call_due(order.scope, order.index, "do") is not None,
+    CancelCall: lambda _, order: order.scope.marks[order.index] == RUNNING,
+    Dispatch: _dispatch_due,
+    CloseSource: lambda _, order: order.scope.maps[order.index].dispatching,
+    StopBatch: lambda _, order: order.batch in order.scope.maps[order.index].open,
+    UndoBatch: lambda _, order: order.batch in order.scope.maps[order.index].undoing,
+    Close: lambda _, order: order.scope.marks[order.index] == OPEN,
+    Expire: lambda _, order: order.scope.phase == FORWARD,
+    End: _end_due,
+}
 
 
 def is_due(state: State, order: Command) -> bool:
     """Whether an order that was given still is one, or has been answered or overtaken."""
-    scope, index = order.scope, order.index
-    match order:
-        case CancelCall():
-            return bool(scope.marks[index] == RUNNING)
-        case Dispatch(batch=batch):
-            elements = scope.maps[index]
-            return bool(elements.dispatching and elements.next_batch == batch and not elements.ended)
-        case CloseSource():
-            return bool(scope.maps[index].dispatching)
-        case StopBatch(batch=batch):
-            return batch in scope.maps[index].open
-        case UndoBatch(batch=batch):
-            return batch in scope.maps[index].undoing
-        case Close():
-            return bool(scope.marks[index] == OPEN)
-        case Expire():
-            return bool(scope.phase == FORWARD)
-        case End(status=status):
-            return state.ended is None and (scope.phase == FORWARD if status == "succeeded" else scope.phase in (CLOSED, QUIET))
-    return _call_due(scope, index, order.call if isinstance(order, Call) else "do") is not None
+    return DUE[type(order)](state, order)

@@ -26,7 +26,8 @@ class MapState:
     """One map occurrence: which batches are open, what settled ones left, what is being undone."""
 
     __slots__ = (
-        "batches", "cut", "dispatching", "ended", "failed_at", "failure", "first", "next_batch", "open", "stuck", "to_undo", "total", "undoing"
+        "batches", "cut", "dispatching", "ended", "failed_at", "failure", "first", "next_batch", "open", "stuck", "to_undo", "total",
+        "undoing",
     )  # fmt: skip
 
     def __init__(self, total: int | None) -> None:
@@ -61,7 +62,9 @@ class Scope:
         "undo_left", "undo_open", "values", "waiting",
     )  # fmt: skip
 
-    def __init__(self, plan: Plan | BatchPlan, *, address: str = "", parent: Scope | None = None, at: int = -1, reactor: Any = None) -> None:
+    def __init__(
+        self, plan: Plan | BatchPlan, *, address: str = "", parent: Scope | None = None, at: int = -1, reactor: Any = None
+    ) -> None:
         size = len(plan.nodes)
         self.plan: Any = plan
         self.address = address
@@ -94,7 +97,6 @@ class Scope:
         self.undo_left: list[int] = []
         self.undo_open = 0
 
-
     def clone(self, parent: Scope, at: int) -> Scope:
         """A copy for the run that keeps this child's results, so that it can still undo them."""
         other = Scope(self.plan, address=self.address, parent=parent, at=at, reactor=self.reactor)
@@ -110,7 +112,7 @@ class Stuck(NamedTuple):
 
     what: RollbackFailed
     scope: Scope
-    index: int
+    at: int
     batch: int | None
 
 
@@ -160,6 +162,13 @@ class State:
             scope = todo.pop()
             yield scope
             todo.extend(scope.children.values())
+
+    def settle_in(self, child: Scope) -> None:
+        """Give the addresses of a child, and of what it holds, their places."""
+        for index, address in enumerate(child.names):
+            self.places[address] = (child, index)
+        for inner in child.children.values():
+            self.settle_in(inner)
 
     def open_roots(self, scope: Scope) -> None:
         """Let begin what waits for nothing."""

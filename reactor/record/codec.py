@@ -5,7 +5,7 @@ Typed msgpack only: no class path is ever read from data. This room refuses to k
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, get_args
 
 import msgspec
 
@@ -24,11 +24,12 @@ class Codec:
     [1, 2]
     """
 
-    __slots__ = ("_decoder", "_encoder", "limit", "type")
+    __slots__ = ("_decoder", "_encoder", "_loose", "limit", "type")
 
     def __init__(self, declared: Any, *, limit: int = LIMIT) -> None:
         self.type = declared
         self.limit = limit
+        self._loose = says_nothing(declared)
         self._encoder = msgspec.msgpack.Encoder(enc_hook=encode_foreign)
         self._decoder = msgspec.msgpack.Decoder(Any if declared is None else declared, dec_hook=decode_foreign)
 
@@ -39,7 +40,8 @@ class Codec:
         except NOT_STORABLE as error:
             raise self._refusal(value, str(error)) from error
         if len(data) > self.limit:
-            raise self._refusal(value, f"it takes {len(data):,} bytes and at most {self.limit:,} are kept", "store it elsewhere, return its key")
+            said = f"it takes {len(data):,} bytes and at most {self.limit:,} are kept"
+            raise self._refusal(value, said, "store it elsewhere and return its key")
         return data
 
     def decode(self, data: bytes) -> Any:
@@ -52,20 +54,31 @@ class Codec:
     def checked(self, value: Any) -> bytes:
         """The bytes of a value that is known to come back as the declared type."""
         data = self.encode(value)
-        try:
-            self._decoder.decode(data)
-        except NOT_STORABLE as error:
-            raise self._refusal(value, str(error)) from error
+        self._come_back(value, data)
         return data
 
     def round_trip(self, value: Any) -> Any:
         """The value as it comes back."""
-        return self.decode(self.encode(value))
+        return self._come_back(value, self.encode(value))
+
+    def _come_back(self, value: Any, data: bytes) -> Any:
+        try:
+            again = self._decoder.decode(data)
+        except NOT_STORABLE as error:
+            raise self._refusal(value, str(error)) from error
+        if self._loose and again != value:  # where the type says nothing, a tuple would come back as a list, a date as text
+            raise self._refusal(value, f"it would come back as {again!r:.100}", "annotate the type that it has")
+        return again
 
     def _refusal(self, value: Any, why: str, fix: str = "") -> ResultNotStorable:
         declared = getattr(self.type, "__name__", None) or repr(self.type)
         return ResultNotStorable(
             f"a value of type {type(value).__name__} does not survive as {declared}: {why}",
             code="result-not-storable",
-            fix=fix or f"return what the annotation says ({declared}), made of plain data: Structs, dataclasses, lists, dicts, numbers, text",
+            fix=fix or f"return what the annotation says ({declared}), made of plain data: Structs, lists, dicts, numbers, text",
         )
+
+
+def says_nothing(declared: Any) -> bool:
+    """Whether a type leaves open, somewhere, what a value is."""
+    return declared is None or declared in (Any, object) or any(says_nothing(part) for part in get_args(declared) if part is not None)

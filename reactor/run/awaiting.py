@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import anyio
 
-from reactor.define.steps import in_call
 from reactor.errors import NeedsEngine
 from reactor.machine.events import RunStarted, StopRequested
 from reactor.machine.machine import Machine
 from reactor.plan.compile import family_of, plan_of
+from reactor.run.context import LOGGER, current_call
 from reactor.run.failures import secret_texts
 from reactor.run.ids import new_id
 from reactor.run.outcome import outcome_of, output_of, undone_in, value_or_raise
@@ -29,15 +29,15 @@ async def perform(reactor: Reactor) -> Any:
     plan = plan_of(type(reactor))
     if plan.may_park:
         raise cannot_park(plan)
-    around = in_call.get()
-    if around is None:
+    around = current_call()
+    if around is None or around[0].site.loop is not asyncio.get_running_loop():  # in a thread of a step another loop may run
         site = Site()
         try:
             return await _drive(Runner(site, Machine(plan), lambda: f"{plan.name}:{new_id()}"), reactor)
         finally:
             if site.resources.used or site.has_threads:
-                await _shielded(site.close())
-    outer, order = around  # type: ignore[misc]  # the runner alone sets it, to this pair
+                await _shielded(_close(site))
+    outer, order = around
     if outer.site.debug:
         said = f"{plan.name} is awaited inside the step `{order.address}`: it is no part of that saga and is not undone with it"
         warnings.warn(said, stacklevel=2)
@@ -82,6 +82,14 @@ async def _until_ended(runner: Runner) -> None:
                 await asyncio.shield(runner.end)
             except asyncio.CancelledError:
                 continue
+
+
+async def _close(site: Site) -> None:
+    """Close what the run opened. What fails in that takes nothing from how the run ended."""
+    try:
+        await site.close()
+    except ExceptionGroup:
+        LOGGER.exception("a run is over, and what it had opened did not close")
 
 
 async def _shielded(closing: Any) -> None:

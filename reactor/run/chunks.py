@@ -27,7 +27,9 @@ class Chunk:
 
     __slots__ = ("data", "failures", "first", "missing", "objects", "offset", "size", "skipped")
 
-    def __init__(self, first: int, values: Sequence[Any], failures: dict[int, str], skipped: frozenset[int], missing: frozenset[int]) -> None:
+    def __init__(
+        self, first: int, values: Sequence[Any], failures: dict[int, str], skipped: frozenset[int], missing: frozenset[int]
+    ) -> None:
         """`values`, one an element: its bytes, or an object kept as it is; of a failed or missing one, anything."""
         self.first = first
         self.size = len(values)

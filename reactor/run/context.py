@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Any
+from hashlib import blake2b
+from typing import TYPE_CHECKING, cast
 
 from reactor.define.steps import in_call
 from reactor.errors import ReactorError
@@ -13,7 +14,9 @@ if TYPE_CHECKING:
 
     from reactor.machine.commands import Call
     from reactor.machine.state import Scope
+    from reactor.run.runner import Runner
 
+LONGEST_KEY = 200
 LOGGER = logging.getLogger("reactor")
 LOGGER.addHandler(logging.NullHandler())
 
@@ -23,14 +26,14 @@ class StepContext:
 
     __slots__ = ("_order", "_runner")
 
-    def __init__(self, runner: Any, order: Call) -> None:
+    def __init__(self, runner: Runner, order: Call) -> None:
         self._runner = runner
         self._order = order
 
     @property
     def run_id(self) -> str:
         """`{reactor}:{id}`."""
-        return str(self._runner.run_id)
+        return self._runner.run_id
 
     @property
     def address(self) -> str:
@@ -44,21 +47,26 @@ class StepContext:
 
     @property
     def idempotency_key(self) -> str:
-        """Run, address, direction and call: the same for every attempt of one call, so that a target can tell repeats."""
+        """Run, address, direction and call: the same for every attempt of one call, so that a target can tell repeats.
+
+        At most 200 characters, as targets bound them: a longer one ends in its digest.
+        """
         counts = ".".join(map(str, call_counts(self._order.scope, self._order.index)))
         around = self._runner.counts_around
-        return f"{self.run_id}/{self.address}/{self._order.call}/{around}{counts}"
+        key = f"{self.run_id}/{self.address}/{self._order.call}/{around}{counts}"
+        if len(key) <= LONGEST_KEY:
+            return key
+        return f"{key[: LONGEST_KEY - 33]}~{blake2b(key.encode(), digest_size=16).hexdigest()}"
 
     @property
     def fence(self) -> int:
         """Rises with every change of owner; a run that is kept nowhere has one owner."""
-        return int(self._runner.site.fence)
+        return self._runner.site.fence
 
     @property
     def deadline(self) -> float | None:
         """When the run's forward phase must be over, in seconds since the epoch."""
-        deadline: float | None = self._runner.deadline
-        return deadline
+        return self._runner.deadline
 
     @property
     def cancelled(self) -> bool:
@@ -89,8 +97,12 @@ def call_counts(scope: Scope, index: int) -> list[int]:
 
 def step_context() -> StepContext:
     """The context of the step that is running, at any call depth. Raises ReactorError outside of one."""
-    found = in_call.get()
+    found = current_call()
     if found is None:
         raise ReactorError("no step is running here", code="not-in-a-step", fix="call step_context() in a step, or in what a step calls")
-    runner, order = found  # type: ignore[misc]  # the runner alone sets it, to this pair
-    return StepContext(runner, order)
+    return StepContext(*found)
+
+
+def current_call() -> tuple[Runner, Call] | None:
+    """The runner and the order of the call that is running here: the runner alone sets it, to this pair."""
+    return cast("tuple[Runner, Call] | None", in_call.get())

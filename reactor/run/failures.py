@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import linecache
 import os
+import sysconfig
 import traceback
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from reactor.define.failing import Failure, Frame, lineage_of
 from reactor.define.outcomes import Fail, Halt, Skip
-from reactor.define.problems import leaves_of
+from reactor.define.problems import MASK, leaves_of
 from reactor.define.reactor import inputs_of, values_of
 from reactor.errors import ReactorError
 
@@ -24,6 +26,8 @@ if TYPE_CHECKING:
     from types import TracebackType
 
 OURS = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep  # noqa: PTH100, PTH120  # compared with co_filename
+INSTALLED = tuple({sysconfig.get_path(name) + os.sep for name in ("purelib", "platlib")})
+LIBRARIES = (*INSTALLED, *{sysconfig.get_path(name) + os.sep for name in ("stdlib", "platstdlib")}, "<frozen")
 FRAMES = 30
 LONG = 2000  # characters of a message
 SHOWN = 200  # characters of an argument
@@ -52,12 +56,12 @@ def speaks(error: BaseException) -> BaseException:
 
 def failure_of(error: BaseException, attempt: int, arguments: dict[str, Any] | None = None, secrets: Sequence[str] = ()) -> Failure:
     """What is recorded of an exception."""
-    frames = tuple(_frames(error.__traceback__))[-FRAMES:]
+    frames = tuple(_frames(error.__traceback__)[-FRAMES:])
     only = _only(error)
     failure = Failure(
         kind=type(only).__name__,
         message=_text(only),
-        lineage=tuple(dict.fromkeys([*lineage_of(type(only)), *(name for leaf in exceptions_in(error) for name in lineage_of(type(leaf)))])),
+        lineage=tuple(dict.fromkeys(name for one in (only, *exceptions_in(error)) for name in lineage_of(type(one)))),
         attempt=attempt,
         frames=frames,
         notes=tuple(str(note) for note in getattr(error, "__notes__", ())),
@@ -74,14 +78,16 @@ def secret_texts(reactor: Any) -> tuple[str, ...]:
     return tuple(text for name in inputs_of(type(reactor)).secrets for text in leaves_of(values[name]))
 
 
+def blotted(text: str, secrets: Sequence[str]) -> str:
+    """The text with every secret value blotted out."""
+    for secret in secrets:
+        text = text.replace(secret, MASK)
+    return text
+
+
 def mask(failure: Failure, secrets: Sequence[str]) -> Failure:
     """The failure with every secret value blotted out."""
-
-    def blot(text: str) -> str:
-        for secret in secrets:
-            text = text.replace(secret, "***")
-        return text
-
+    blot = partial(blotted, secrets=secrets)
     return msgspec.structs.replace(
         failure,
         message=blot(failure.message),
@@ -116,11 +122,24 @@ def _short(value: Any) -> str:
     return text if len(text) <= SHOWN else text[: SHOWN - 1] + "…"
 
 
-def _frames(trace: TracebackType | None) -> Iterator[Frame]:
-    for frame, line in traceback.walk_tb(trace):
-        code = frame.f_code
-        if not code.co_filename.startswith(OURS):
-            yield Frame(code.co_filename, line, code.co_name, linecache.getline(code.co_filename, line, frame.f_globals).strip())
+def _frames(trace: TracebackType | None) -> list[Frame]:
+    """The author's frames: not ours, not the standard library's, nor a library's that his code called."""
+    found = [
+        Frame(code.co_filename, line, code.co_name, linecache.getline(code.co_filename, line, frame.f_globals).strip())
+        for frame, line in traceback.walk_tb(trace)
+        if not (code := frame.f_code).co_filename.startswith(OURS)
+    ]
+    if not found:
+        return []
+    home = _package_of(found[0].file)  # the step's own: it may be installed beside the libraries
+    return [frame for frame in found if not frame.file.startswith(LIBRARIES) or (home and frame.file.startswith(home))] or found
+
+
+def _package_of(file: str) -> str:
+    for library in INSTALLED:
+        if file.startswith(library):
+            return library + file[len(library) :].partition(os.sep)[0]
+    return ""
 
 
 def _snippet(frame: Frame) -> str:

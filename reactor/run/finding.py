@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
@@ -10,6 +9,7 @@ from reactor.define.reactor import definition_of, values_of
 from reactor.errors import ReactorError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
     from datetime import datetime
 
     from reactor.define.outcomes import Status
@@ -59,6 +59,19 @@ class Wanted:
             return True
         names = (live.run_id, live.run_id.partition(":")[2])
         return any(name.startswith(text) for name in names) or any(str(value).startswith(text) for value in indexed.values())
+
+
+def check_where(names: Iterable[str], served: Iterable[type[Any]]) -> None:
+    """Raises ReactorError for an input that nothing is found by."""
+    known = sorted({field.name for reactor in served for field in definition_of(reactor).inputs if field.index})
+    for name in names:
+        if name not in known:
+            raise ReactorError(
+                f"runs are not found by `{name}`",
+                code="not-indexed",
+                known=known,
+                fix=f"mark the input: `{name}: Annotated[…, Index()]`",
+            )
 
 
 def indexed_inputs(live: Live) -> dict[str, Any]:

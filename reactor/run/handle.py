@@ -7,9 +7,9 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 from reactor.define.seconds import Seconds, as_seconds
-from reactor.define.steps import Node, in_call
 from reactor.errors import StoreUnavailable, WrongState
 from reactor.machine.marks import DONE, RECOVERED, SKIPPED, UNDO_BACKOFF, UNDO_FAILED, UNDO_READY, UNDOING, UNDONE
+from reactor.run.context import current_call
 from reactor.run.outcome import undone_in, value_or_raise
 from reactor.run.preview import undo_plan
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
 
     from reactor.define.outcomes import Outcome, Status
+    from reactor.define.steps import Node
     from reactor.run.live import Live
     from reactor.run.observe import Event
 
@@ -54,14 +55,14 @@ class Run(Generic[T]):
         """Where it stands now."""
         return self._live.status
 
-    async def outcome(self, timeout: Seconds | None = None) -> Outcome[T]:  # noqa: ASYNC109  # the face's word; it only stops waiting
+    async def outcome(self, timeout: Seconds | None = None) -> Outcome[T]:  # the face's word; it only stops waiting
         """Wait until the run ends. Raises TimeoutError, after which the run goes on."""
         live = self._live
         limit = None if timeout is None else as_seconds(timeout, "timeout", zero=True)
         async with _slot_lent():
             while live.runner.machine.state.ended is None and not (live.superseded and live.outcome is not None):
                 if live.log.closed:
-                    raise StoreUnavailable(f"{self.id} was let go of: its engine closed", code="engine-closed", fix="keep the engine open until it ends")
+                    raise _let_go(self.id)
                 async with asyncio.timeout(limit):
                     await asyncio.wait([live.runner.end])
                 if live.runner.end.done():
@@ -70,7 +71,7 @@ class Run(Generic[T]):
             raise WrongState(f"{self.id} has no outcome")
         return live.outcome
 
-    async def result(self, timeout: Seconds | None = None) -> T:  # noqa: ASYNC109  # the face's word; it only stops waiting
+    async def result(self, timeout: Seconds | None = None) -> T:  # the face's word; it only stops waiting
         """The output's value. Raises RunFailed, RunStopped, or TimeoutError, after which the run goes on."""
         value: T = value_or_raise(await self.outcome(timeout), undone_in(self._live.runner.machine.state))
         return value
@@ -82,7 +83,8 @@ class Run(Generic[T]):
         if index is None:
             raise WrongState(f"{plan.name} has no node `{node.name}`", code="unknown-node", known=plan.names)
         if root.marks[index] not in HAS_VALUE:
-            raise WrongState(f"`{node.name}` of {self.id} has no result: the run is {self._live.status}", fix="wait for the run's outcome first")
+            said = f"`{node.name}` of {self.id} has no result: the run is {self._live.status}"
+            raise WrongState(said, fix="wait for the run's outcome first")
         value: U = root.values[index]
         return value
 
@@ -117,11 +119,16 @@ class Run(Generic[T]):
         return await self._keeper.restart_run(self._live, from_step)
 
 
+def _let_go(run_id: str) -> StoreUnavailable:
+    return StoreUnavailable(f"{run_id} was let go of: its engine closed", code="engine-closed", fix="keep the engine open until it ends")
+
+
 @asynccontextmanager
 async def _slot_lent() -> AsyncIterator[None]:
     """A step that only waits for another run holds no slot meanwhile."""
-    around = in_call.get()
-    loan = around[0].loan(around[1]) if isinstance(around, tuple) else None
+    around = current_call()
+    here = around is not None and around[0].site.loop is asyncio.get_running_loop()  # in a thread of a step another loop may run
+    loan = around[0].loan(around[1]) if around is not None and here else None
     if loan is None:
         yield
         return

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from reactor.define.outcomes import Outcome, Status
 from reactor.errors import WrongState
 from reactor.machine.events import RollbackRetried, StopRequested, UndoRequested
 from reactor.machine.marks import FORWARD
 from reactor.run.outcome import outcome_of
 
 if TYPE_CHECKING:
+    from reactor.define.outcomes import Outcome, Status
     from reactor.define.reactor import Reactor
     from reactor.plan.plan import Plan
     from reactor.run.observe import Log
@@ -55,6 +55,8 @@ class Live:
         state = self.runner.machine.state
         if state.ended is not None:
             return state.ended
+        if self.runner.broken:
+            return "stuck"
         if not self.begun:
             return "queued"
         return "running" if state.root.phase == FORWARD or state.root.quiet else "rolling_back"

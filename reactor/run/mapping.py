@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from copy import copy
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -28,15 +29,15 @@ from reactor.machine.marks import DONE, FAILED, LEFT, OPEN, SKIPPED
 from reactor.run.chunks import Chunk, Chunks
 from reactor.run.context import call_counts
 from reactor.run.failures import failure_of
+from reactor.run.outcome import in_doubt_in
 from reactor.run.pulling import Puller, RaisedInSource
-from reactor.run.values import codec_of
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Sequence
+    from collections.abc import Awaitable
 
-    from reactor.machine.commands import Call, CloseSource, Dispatch, OpenMap, StopBatch, UndoBatch
+    from reactor.machine.commands import CloseSource, Dispatch, OpenMap, StopBatch, UndoBatch
     from reactor.machine.state import Scope
-    from reactor.plan.plan import PlanNode
+    from reactor.plan.plan import PlanNode, Source
     from reactor.run.runner import Runner
 
 
@@ -55,15 +56,16 @@ class MapRun:
         self.children: dict[int, Runner] = {}  # batches in flight, and settled ones that an undo would need
         self.undoing: set[int] = set()
         self.undone: set[int] = set()
+        self.in_doubt: list[str] = []  # calls that an abandoned run left as they were
         self.sequence: Sequence[Any] | None = None
         self.puller: Puller | None = None
-        source = self.node.map.source
+        self.batch_size, source = batching(self.node)
         if source.sequence is not None:
             self.sequence = as_sequence(source.sequence(scope.values), self)
-        else:
+        elif source.call is not None:
             more = {"after": None} if source.key is not None else {}
             args = source.bind(scope.values, opened)
-            self.puller = Puller(partial(source.call, scope.reactor, *args, **more), runner.context.copy())
+            self.puller = Puller(partial(source.call, scope.reactor, *args, **more), runner.context.copy(), source.key)
 
     @property
     def total(self) -> int | None:
@@ -104,16 +106,23 @@ class Elements:
         return self.map_run.runner.deadline
 
 
+def batching(node: PlanNode) -> tuple[int, Source]:
+    """How many elements make a batch, and where they come from."""
+    if node.map is None:
+        raise AssertionError(f"`{node.name}` is no map")
+    return node.map.batch_size, node.map.source
+
+
 def as_sequence(elements: Any, map_run: MapRun) -> Sequence[Any]:
     """What a path led to, if it can be mapped over."""
-    if isinstance(elements, str | bytes) or not (hasattr(elements, "__len__") and hasattr(elements, "__getitem__")):
+    if isinstance(elements, str | bytes) or not isinstance(elements, Sequence):
         raise ReactorError(
             f"`{map_run.address}` maps over a {type(elements).__name__}, which is no sequence of elements",
             code="not-a-sequence",
             where=map_run.node.definition.span,
             fix="map over a list or tuple, or write a @source that yields the elements",
         )
-    return elements  # type: ignore[no-any-return]  # it has what a sequence has
+    return elements if isinstance(elements, list | tuple | range) else list(elements)  # a deque, say, has no slices
 
 
 def element_type(node: Any) -> Any:
@@ -122,23 +131,6 @@ def element_type(node: Any) -> Any:
     outputs = {definition.nodes[definition.output].returns for definition in definitions} or {node.returns}
     declared = outputs.pop()
     return Any if outputs or declared is None else declared
-
-
-def element_arguments(runner: Runner, order: Call, code: Any) -> tuple[Any, ...]:
-    """The arguments of one element's call, or of its undo: what is bound past the element is the map's own."""
-    batch = runner.batch
-    if batch is None:
-        raise AssertionError("a batch's runner has its elements")
-    map_run, scope, index = batch.map_run, order.scope, order.index
-    if order.call == "do":
-        return (map_run.scope.reactor, batch.items[index], *map_run.extra)
-    bound = code.bind(map_run.scope.values, runner.site.resources.opened)
-    return (map_run.scope.reactor, decoded(order.node, scope.values[index]), *bound)
-
-
-def decoded(node: Any, kept: Any) -> Any:
-    """An element's result as its undo gets it."""
-    return codec_of(node.returns).decode(kept) if type(kept) is bytes else kept
 
 
 def results_of(runner: Runner, address: str) -> Any:
@@ -173,7 +165,7 @@ def dispatch(runner: Runner, order: Dispatch) -> Awaitable[None] | None:
     if map_run.sequence is None:
         return _pull(runner, map_run, order)
     first = order.scope.maps[order.index].first
-    start_batch(map_run, order.batch, first, map_run.sequence[first : first + map_run.node.map.batch_size])
+    start_batch(map_run, order.batch, first, map_run.sequence[first : first + map_run.batch_size])
     return None
 
 
@@ -182,7 +174,7 @@ async def _pull(runner: Runner, map_run: MapRun, order: Dispatch) -> None:
     items: list[Any] = []
     try:
         if map_run.puller is not None:
-            items = await map_run.puller.take(map_run.node.map.batch_size)
+            items = await map_run.puller.take(map_run.batch_size)
     except asyncio.CancelledError:
         items = []
     except Exception as error:  # noqa: BLE001  # an author's source may raise anything
@@ -281,6 +273,7 @@ def _batch_ended(map_run: MapRun, number: int, child: Runner) -> None:
         return
     chunk = _fold(state.root)
     map_run.chunks.add(number, chunk)
+    map_run.in_doubt += in_doubt_in(child)
     undoable = undoable_in(state.root)
     if not (stuck or (undoable and map_run.node.children)):
         map_run.children.pop(number, None)

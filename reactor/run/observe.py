@@ -36,9 +36,8 @@ class Event:
         self.address = fact.address or None
         self.call: str | None = getattr(fact, "call", None)
         self.attempt: int | None = getattr(fact, "attempt", None)
-        self.detail: dict[str, object] = {
-            name: _plain(value) for name in fact.__struct_fields__ if name not in HIDDEN and (value := getattr(fact, name)) not in (None, ())
-        }
+        said = ((name, getattr(fact, name)) for name in fact.__struct_fields__ if name not in HIDDEN)
+        self.detail: dict[str, object] = {name: _plain(value) for name, value in said if value is not None and value != ()}
 
     def __repr__(self) -> str:
         said = " ".join(str(part) for part in (self.address, self.call, self.attempt) if part is not None)

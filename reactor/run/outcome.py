@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from reactor.define.failing import StepError
 from reactor.define.outcomes import Cancelled, Failed, Halted, RollbackFailure, Succeeded, Undone
 from reactor.errors import RunFailed, RunStopped
-from reactor.machine.constants import CUT_OFF, DEADLINE
-from reactor.machine.marks import UNDONE
+from reactor.machine.constants import DEADLINE
+from reactor.machine.marks import LEFT, UNDONE
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from reactor.define.outcomes import Outcome
+    from reactor.machine.events import RollbackFailed
     from reactor.machine.state import State
     from reactor.run.runner import Runner
 
@@ -27,7 +28,7 @@ def outcome_of(runner: Runner) -> Outcome[Any]:
         case "halted":
             return Halted(state.halted or state.reason, run_id)
         case "cancelled":
-            return Cancelled(state.reason, run_id)
+            return Cancelled(state.reason, run_id, in_doubt_in(runner))
         case "undone":
             return Undone(run_id)
     return failed_outcome(runner)
@@ -42,21 +43,31 @@ def failed_outcome(runner: Runner) -> Failed:
     """Failed or stuck: the failure that stood first, and what could not be undone."""
     state = runner.machine.state
     root = state.root
-    failure = state.failure or (root.failures[root.failed] if root.failed >= 0 else CUT_OFF)
+    stuck = [_rollback_failure(one.what) for one in state.stuck]
+    failure = state.failure or (root.failures[root.failed] if root.failed >= 0 else None)
+    if failure is None:  # cancelled, or undone after its end: what failed is the rollback
+        return Failed(stuck[0].error, stuck[0].step, runner.run_id, stuck)
     original = None if failure is DEADLINE else runner.originals.get(root.failed_at)
-    error = StepError(failure, root.failed_at, original)
-    stuck = [RollbackFailure(one.what.address, "undo" if one.what.call == "undo" else "compensate", _error(one.what)) for one in state.stuck]
-    return Failed(error, root.failed_at, runner.run_id, stuck)
+    return Failed(StepError(failure, root.failed_at, original), root.failed_at, runner.run_id, stuck)
 
 
-def _error(what: Any) -> StepError:
-    return StepError(what.failure, what.address)
+def _rollback_failure(what: RollbackFailed) -> RollbackFailure:
+    kind: Literal["undo", "compensate"] = "undo" if what.call == "undo" else "compensate"
+    return RollbackFailure(what.address, kind, StepError(what.failure, what.address))
 
 
 def undone_in(state: State) -> list[str]:
     """The addresses whose undo succeeded; a batch of a map by its map."""
     done = [scope.names[index] for scope in state.scopes() for index, mark in enumerate(scope.marks) if mark == UNDONE]
     return [address for address in done if state.place(address)[0].plan.nodes[state.place(address)[1]].kind != "compose"]
+
+
+def in_doubt_in(runner: Runner) -> list[str]:
+    """The addresses of calls that began, did not succeed and were not compensated; in batches too."""
+    found = [scope.names[index] for scope in runner.machine.state.scopes() for index, mark in enumerate(scope.marks) if mark == LEFT]
+    for map_run in runner.maps.values():
+        found.extend(map_run.in_doubt)
+    return found
 
 
 def value_or_raise(outcome: Any, undone: Sequence[str] = ()) -> Any:
@@ -79,10 +90,12 @@ def run_failed(outcome: Failed, undone: Sequence[str]) -> RunFailed:
     where = f"`{outcome.step}`" if outcome.step else "the run"
     said = f"{where} failed in attempt {error.attempt} of {outcome.run_id}: {error.kind}: {error.message}"
     if outcome.rollback_failures:
-        said += "; could not be undone: " + ", ".join(f"{one.step} ({one.error.kind}: {one.error.message})" for one in outcome.rollback_failures)
+        left = (f"{one.step} ({one.error.kind}: {one.error.message})" for one in outcome.rollback_failures)
+        said += f"; could not be undone: {', '.join(left)}"
     failed = RunFailed(said, where=frame)
     failed.outcome = outcome
-    notes = (f"run {outcome.run_id}, address {outcome.step or '(the run)'}, attempt {error.attempt}", f"undone: {', '.join(undone) or 'nothing'}")
+    what = f"run {outcome.run_id}, address {outcome.step or '(the run)'}, attempt {error.attempt}"
+    notes = (what, f"undone: {', '.join(undone) or 'nothing'}")
     for raised in filter(None, (failed, error.original)):
         for note in notes:
             if note not in getattr(raised, "__notes__", ()):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from reactor.machine.commands import Call, CancelCall, Close, CloseSource, End, StopBatch, UndoBatch
 from reactor.machine.constants import CUT_OFF
@@ -23,7 +23,7 @@ from reactor.machine.marks import COMPENSATING, DONE, UNDOING
 from reactor.run.mapping import undoable_in
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from reactor.machine.commands import Command
     from reactor.machine.events import Event
@@ -70,26 +70,24 @@ def _undo(machine: Machine, runner: Runner, now: float) -> Iterator[str]:
 
 
 def _answer(order: Command, runner: Runner, now: float) -> Event | None:
-    address = order.address
-    match order:
-        case Call(call="undo"):
-            return Undone(now, address)
-        case Call():
-            return Compensated(now, address)
-        case CancelCall():
-            return CallFailed(now, address, "do", 1, CUT_OFF)
-        case CloseSource():
-            return SourceEnded(now, address)
-        case StopBatch(batch=batch):
-            root = runner.maps[address].children[batch].machine.state.root
-            return BatchSettled(now, address, batch, 0, 0, undoable_in(root))
-        case UndoBatch(batch=batch):
-            return BatchUndone(now, address, batch)
-        case Close():
-            return Closed(now, address)
-        case End(status=status):
-            return RunEnded(now, "", status)
-    return None
+    answer = ANSWERS.get(type(order))
+    return None if answer is None else answer(order, runner, now)
+
+
+def _batch_stopped(order: StopBatch, runner: Runner, now: float) -> Event:
+    root = runner.maps[order.address].children[order.batch].machine.state.root
+    return BatchSettled(now, order.address, order.batch, 0, 0, undoable_in(root))
+
+
+ANSWERS: dict[type[Any], Callable[[Any, Runner, float], Event]] = {
+    Call: lambda order, _, now: (Undone if order.call == "undo" else Compensated)(now, order.address),
+    CancelCall: lambda order, _, now: CallFailed(now, order.address, "do", 1, CUT_OFF),
+    CloseSource: lambda order, _, now: SourceEnded(now, order.address),
+    StopBatch: _batch_stopped,
+    UndoBatch: lambda order, _, now: BatchUndone(now, order.address, order.batch),
+    Close: lambda order, _, now: Closed(now, order.address),
+    End: lambda order, _, now: RunEnded(now, "", order.status),
+}
 
 
 def _elements(runner: Runner, order: UndoBatch) -> Iterator[str]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any
 
+from reactor.errors import SourceChanged
+
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
     from contextvars import Context
@@ -13,9 +15,11 @@ if TYPE_CHECKING:
 class Puller:
     """Takes elements from an async generator, so many at a time."""
 
-    def __init__(self, make: Callable[[], AsyncIterator[Any]], context: Context) -> None:
+    def __init__(self, make: Callable[[], AsyncIterator[Any]], context: Context, key: Callable[[Any], Any] | None = None) -> None:
         self._make = make
         self._context = context
+        self._key = key
+        self._last: Any = None
         self._want = 0
         self._answer: asyncio.Future[list[Any]] | None = None
         self._asked = asyncio.Event()
@@ -39,6 +43,8 @@ class Puller:
         try:
             iterator = aiter(self._make())
             async for element in iterator:
+                if self._key is not None:
+                    self._rise(self._key(element))
                 taken.append(element)
                 if len(taken) >= self._want:
                     taken = await self._hand_over(taken)
@@ -54,6 +60,16 @@ class Puller:
             close = getattr(iterator, "aclose", None)
             if close is not None:
                 await close()
+
+    def _rise(self, key: Any) -> None:
+        """Where it goes on after a takeover is the last key's place: that must be one place."""
+        if self._last is not None and not self._last < key:
+            raise SourceChanged(
+                f"the source's key {key!r} comes after {self._last!r}: keys must rise",
+                code="keys-must-rise",
+                fix="order the source by its key, and use a key that no two elements share",
+            )
+        self._last = key
 
     async def _hand_over(self, taken: list[Any]) -> list[Any]:
         self._asked.clear()

@@ -83,7 +83,7 @@ class _Keeper:
                     raise
                 self.value.set_exception(error if isinstance(error, Exception) else ReactorError(f"opening it ended in {error!r}"))
                 self.value.exception()  # seen, whoever waits or not
-                raise
+                return
             self.value.set_result(value)
             await self._closing.wait()
 
@@ -96,7 +96,7 @@ class _Keeper:
         if self._task.cancelled():
             return None
         failure = self._task.exception()
-        return failure if isinstance(failure, Exception) and not (self.value.done() and self.value.exception() is failure) else None
+        return failure if isinstance(failure, Exception) else None
 
 
 async def _enter(provider: Callable[[], Any], stack: AsyncExitStack) -> Any:

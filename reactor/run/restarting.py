@@ -23,7 +23,8 @@ def kept_nodes(live: Live, from_step: str | None) -> list[int]:
     """The nodes whose results stay: they succeeded, are not undone, are not `from_step` nor depend on it, and so do their ancestors."""
     plan, root = live.plan, live.runner.machine.state.root
     if from_step is not None and from_step not in plan.index:
-        raise WrongState(f"{plan.name} has no node `{from_step}` to restart from", code="unknown-node", known=plan.names, where=plan.definition.span)
+        said = f"{plan.name} has no node `{from_step}` to restart from"
+        raise WrongState(said, code="unknown-node", known=plan.names, where=plan.definition.span)
     kept: list[int] = []
     for index in plan.order:
         node = plan.nodes[index]

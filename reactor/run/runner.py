@@ -18,7 +18,7 @@ from reactor.run.perform import PERFORM, begin
 from reactor.run.slots import LentSlots, Loan
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable, Coroutine
 
     from reactor.machine.events import Event
     from reactor.machine.machine import Machine
@@ -34,8 +34,38 @@ class Runner:
     """Drives a run, or a batch of one."""
 
     __slots__ = (
-        "_pending", "_timer", "_timer_at", "_waiting", "batch", "began", "clock", "context", "counts_around", "end", "flights", "held", "last", "lent", "loans", "machine",
-        "maps", "name", "note", "offset", "on_end", "opened", "record", "originals", "progressed", "released", "secrets", "site", "slots", "starting", "tasks",
+        "_pending",
+        "_timer",
+        "_timer_at",
+        "_waiting",
+        "batch",
+        "began",
+        "broken",
+        "clock",
+        "context",
+        "counts_around",
+        "end",
+        "flights",
+        "held",
+        "last",
+        "lent",
+        "loans",
+        "machine",
+        "maps",
+        "name",
+        "note",
+        "offset",
+        "on_end",
+        "opened",
+        "originals",
+        "progressed",
+        "record",
+        "released",
+        "secrets",
+        "site",
+        "slots",
+        "starting",
+        "tasks",
     )  # fmt: skip
 
     def __init__(
@@ -75,6 +105,7 @@ class Runner:
         self.loans: dict[str, Loan] = {}
         self.tasks: set[asyncio.Task[None]] = set()
         self.released = False
+        self.broken = False
         self.held = False  # facts are noted, nothing is driven yet
         self.progressed: Callable[[str, int, int | None], None] = _nobody_watches
         self._pending = False  # a lane was opened and has not begun
@@ -128,9 +159,34 @@ class Runner:
         self.machine.apply(event)
 
     def tell(self, event: Event) -> None:
-        """A fact from outside a lane: record it and go on with what follows."""
+        """A fact from outside a lane: record it, decide what follows at once, and go on with the calls."""
         self.note(event)
+        if not self.held:
+            self._decide()
+            self.pump()
+
+    def _decide(self) -> None:
+        """Perform all orders but calls here and now: no lane of this run, or of its batches, begins a call that a fact forbids."""
+        while (order := self.machine.next(self.site.now(), calls=False)) is not None:
+            later = PERFORM[type(order)](self, order)
+            if later is not None:
+                self._open(self._aside(later))
+
+    async def _aside(self, later: Awaitable[None]) -> None:
+        await later
         self.pump()
+
+    def _open(self, lane: Coroutine[Any, Any, None]) -> None:
+        task = self.site.loop.create_task(lane, context=self.context)
+        self.tasks.add(task)
+        task.add_done_callback(self._lane_over)
+
+    def landed(self, order: Call) -> None:
+        """A call that had let go of the loop is over."""
+        del self.flights[order.address, order.call]
+        if self.lent or self.loans:
+            self.lent.pop(order.address, None)
+            self.loans.pop(order.address, None)
 
     # ---- lanes ------------------------------------------------------------------------------------------------
 
@@ -138,9 +194,7 @@ class Runner:
         """See to it that a lane looks for orders."""
         if not self._pending and not self.released and not self.held:
             self._pending = True
-            task = self.site.loop.create_task(self._lane(), context=self.context)
-            self.tasks.add(task)
-            task.add_done_callback(self._lane_over)
+            self._open(self._lane())
 
     def _lane_over(self, task: asyncio.Task[None]) -> None:
         self.tasks.discard(task)
@@ -149,7 +203,7 @@ class Runner:
 
     def crash(self, error: BaseException) -> None:
         """A mistake of ours, not the author's: whoever waits for the run gets it, instead of waiting for ever."""
-        self.released = True
+        self.released = self.broken = True
         if not self.end.done():
             self.end.set_exception(error)
             self.end.exception()  # seen, whether or not anybody waits
@@ -160,37 +214,39 @@ class Runner:
     async def _lane(self) -> None:
         self._pending = False
         slots, take, clock, offset = self.slots, self.machine.next, self.clock, self.offset
-        task = asyncio.current_task()
         now = clock()
         until = now + SLICE
         while not self.released:
             order = take(now + offset, slots is None or slots.any_free())
             if order is None:
                 break
-            if type(order) is Call:
-                rest = begin(self, order, now)
-                if rest is None:
-                    now = self.last
-                    if now < until:
-                        continue
-                else:
-                    self.pump()
-                    await rest
-                    if task is not None and task.cancelling():  # cancelled, in whatever way: no call after this one may feel it
-                        self.pump()
-                        return
-            else:
-                later = PERFORM[type(order)](self, order)
-                if later is not None:
-                    self.pump()
-                    await later
-            now = clock()
+            is_call = type(order) is Call
+            rest = begin(self, order, now) if is_call else PERFORM[type(order)](self, order)  # type: ignore[arg-type]  # it is one
+            if rest is not None:
+                self.pump()
+                await rest
+                if self._was_cancelled():
+                    return
+                now = clock()
+                until = now + SLICE
+                continue
+            now = self.last if is_call else clock()
             if now > until:
+                self._decide()
                 self.pump()
                 await asyncio.sleep(0)
                 now = clock()
                 until = now + SLICE
         self._rest()
+
+    def _was_cancelled(self) -> bool:
+        """Whether this lane was, in whatever way: no call after that one may feel it, so another lane goes on."""
+        task = asyncio.current_task()
+        if task is None or not task.cancelling():
+            return False
+        self._decide()
+        self.pump()
+        return True
 
     def _rest(self) -> None:
         """Nothing is due: be woken by the next timer, or by a free slot."""

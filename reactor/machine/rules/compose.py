@@ -22,8 +22,7 @@ def opened(state: State, event: ChildOpened) -> None:
     child = Scope(child_plan(owner, at, event.reactor), address=event.address, parent=scope, at=index, reactor=event.inputs)
     scope.marks[index] = OPEN
     scope.children[index] = child
-    for node, address in enumerate(child.names):
-        state.places[address] = (child, node)
+    state.settle_in(child)
     if scope.phase == FORWARD:
         state.open_roots(child)
     else:

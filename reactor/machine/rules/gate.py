@@ -37,7 +37,7 @@ def stop_requested(state: State, event: StopRequested) -> None:
         state.failure = DEADLINE
         root.failed_at = next((scope.names[index] for scope, index in in_flight(state)), "")
     if event.mode in ("halt", "abandon"):
-        hush(state, event.mode == "abandon")
+        hush(state, abandoned=event.mode == "abandon")
     else:
         state.ending = ENDINGS[event.mode]
     state.moves.append(("stop", root, -1))
@@ -58,7 +58,7 @@ def cancel_calls(state: State, reason: str) -> None:
             state.moves.extend(("stop_open", scope, index) for index, mark in enumerate(scope.marks) if mark == OPEN)
 
 
-def hush(state: State, abandoned: bool) -> None:
+def hush(state: State, *, abandoned: bool) -> None:
     """Nothing is compensated or undone from here on; a failure that stood before a halt is still answered."""
     for scope in list(state.scopes()):
         if scope.phase == FORWARD:

@@ -134,6 +134,8 @@ def undo_next(state: State, scope: Scope, index: int, elements: MapState) -> Non
     if state.again:
         state.moves.append(("again", state.root, -1))
     elif scope.marks[index] == OPEN:
+        if elements.failure is None and elements.next_batch == 0:  # stopped before any element could begin: there is nothing to answer for
+            scope.unbegun.add(index)
         state.fail(scope, index, elements.failure or CUT_OFF, elements.failed_at)
     else:
         scope.marks[index] = UNDONE

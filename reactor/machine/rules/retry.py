@@ -17,9 +17,10 @@ from reactor.machine.marks import (
 )
 
 if TYPE_CHECKING:
+    from reactor.machine.events import Call
     from reactor.machine.state import Scope, State
 
-WAITING = {"do": BACKOFF, "compensate": COMPENSATE_BACKOFF, "undo": UNDO_BACKOFF}
+WAITING: dict[Call, int] = {"do": BACKOFF, "compensate": COMPENSATE_BACKOFF, "undo": UNDO_BACKOFF}
 
 
 def failed(state: State, event: CallFailed) -> None:
@@ -45,9 +46,9 @@ def finally_failed(state: State, scope: Scope, index: int, event: CallFailed) ->
     """No attempt is left. A child whose output could not be kept fails in its own scope first."""
     if scope.marks[index] == OPEN and index in scope.children:
         child = scope.children[index]
-        child.failures[child.plan.output] = event.failure
-        child.failed = child.plan.output
-        child.failed_at = child.names[child.plan.output]
+        output: int = child.plan.output
+        child.failures[output] = event.failure
+        child.failed, child.failed_at = output, str(child.names[output])
         state.moves.append(("stop", child, -1))
     else:
         state.fail(scope, index, event.failure)
@@ -62,6 +63,6 @@ def due(state: State, scope: Scope, index: int) -> None:
         state.ready.append((scope, index, CALLS[mark]))
 
 
-CALLS = {mark: call for call, mark in WAITING.items()}
+CALLS: dict[int, Call] = {mark: call for call, mark in WAITING.items()}
 APPLY = {CallFailed: failed}
 TIMERS = {"due": due}

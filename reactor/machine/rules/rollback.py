@@ -103,7 +103,7 @@ def visit(state: State, scope: Scope, todo: list[int]) -> None:
 
 
 def release(scope: Scope, index: int) -> list[int]:
-    """This node's undo is settled: the parents that waited for nothing else."""
+    """The undo of a node is settled: the parents that waited for nothing else."""
     scope.undo_open -= 1
     freed = []
     for parent in scope.plan.nodes[index].parents:
@@ -180,14 +180,14 @@ def again(state: State, _scope: Scope, _index: int) -> None:
         return
     stuck = state.retrying.pop(0)
     if stuck.batch is not None:
-        state.retrying = [other for other in state.retrying if (other.scope, other.index, other.batch) != stuck[1:]]
-        state.moves.append(("undo_again", stuck.scope, stuck.index))
-        stuck.scope.maps[stuck.index].to_undo = [stuck.batch]
+        state.retrying = [other for other in state.retrying if (other.scope, other.at, other.batch) != stuck[1:]]
+        state.moves.append(("undo_again", stuck.scope, stuck.at))
+        stuck.scope.maps[stuck.at].to_undo = [stuck.batch]
         return
     call = stuck.what.call
-    stuck.scope.attempts.pop((stuck.index, call), None)
-    stuck.scope.marks[stuck.index] = UNDO_READY if call == "undo" else COMPENSATE_READY
-    state.ready.append((stuck.scope, stuck.index, call))
+    stuck.scope.attempts.pop((stuck.at, call), None)
+    stuck.scope.marks[stuck.at] = UNDO_READY if call == "undo" else COMPENSATE_READY
+    state.ready.append((stuck.scope, stuck.at, call))
 
 
 APPLY = {Undone: undone, Compensated: compensated}

@@ -54,10 +54,10 @@ def kept(state: State, event: Kept) -> None:
         return
     scope.in_flight += 1
     state.done(scope, index, event.value, SKIPPED if event.skipped else DONE)
-    adopt(scope, index, event)
+    adopt(state, scope, index, event)
 
 
-def adopt(scope: Scope, index: int, event: Kept) -> None:
+def adopt(state: State, scope: Scope, index: int, event: Kept) -> None:
     """Take over what an undo of a kept compose or map will need."""
     if event.child is None:
         return
@@ -65,6 +65,7 @@ def adopt(scope: Scope, index: int, event: Kept) -> None:
         scope.maps[index] = event.child.clone()
     else:
         scope.children[index] = event.child.clone(scope, index)
+        state.settle_in(scope.children[index])
 
 
 def undo(state: State, scope: Scope, index: int) -> None:
