@@ -23,9 +23,10 @@ class Figures:
     missed: list[str] = field(default_factory=list)
 
     def add(self, title: str, *tables: str, missed: list[str]) -> None:
-        """One part."""
+        """One part, shown at once."""
         self.text.append("\n\n".join([f"## {title}", *tables]))
         self.missed += missed
+        print(self.text[-1] + "\n", flush=True)
 
 
 async def measure_race(figures: Figures, rounds: int) -> None:
@@ -79,13 +80,12 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=race.ROUNDS, help="best of how many")
     parser.add_argument("--write", action="store_true", help="put the figures into docs/benchmarks.md")
     said = parser.parse_args()
-    figures = Figures()
+    figures = Figures([report.machine()])
+    print(figures.text[0] + "\n")
     for part in said.only or PARTS:
         asyncio.run(MEASURES[part](figures, said.rounds))
-    text = "\n\n".join([report.machine(), *figures.text])
-    print(text)
     if said.write:
-        report.write(text)
+        report.write("\n\n".join(figures.text))
     for miss in figures.missed:
         tell(f"missed: {miss}")
     return 1 if said.mode == "check" and figures.missed else 0

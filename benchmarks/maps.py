@@ -154,7 +154,7 @@ MEASURES = {
 def apart(measure: str, count: int = MILLION) -> dict[str, float]:
     """Take one measure in a fresh process."""
     done = subprocess.run(  # noqa: S603 - ourselves
-        [sys.executable, "-m", "benchmarks.maps", measure, str(count)], check=True, capture_output=True, text=True
+        [sys.executable, "-m", "benchmarks.maps", measure, str(count)], check=True, stdout=subprocess.PIPE, text=True
     )
     figures: dict[str, float] = json.loads(done.stdout)
     return figures
