@@ -5,6 +5,7 @@ Importing it fills the one slot through which `await Checkout(…)` finds how to
 
 from __future__ import annotations
 
+import asyncio
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
 
@@ -120,6 +121,9 @@ class Engine:
             if not live.runner.end.done():
                 live.runner.end.set_result(None)
             live.log.wake()
+        last = {task for live in self._runs.values() for task in live.runner.tasks}
+        if last:
+            await asyncio.wait(last)
         self._runs.clear()
         self._latest.clear()
         self._ended.clear()
@@ -244,8 +248,8 @@ class Engine:
             new.runner.note(fact)
         restarting.hand_over(live, kept, new.runner)
         new.runner.held = True
-        live.successor = new
-        if live.status in ("failed", "undone") or live.undone_by_cancel:
+        live.successor, new.predecessor = new, live
+        if live.is_undone:
             self._supersede(live)
         else:
             live.reopen(UndoRequested(site.now(), "", restarting.keep_addresses(live, kept, partial), "superseded"))

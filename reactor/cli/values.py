@@ -20,7 +20,7 @@ from reactor.define.problems import MASK
 from reactor.define.results import Results
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
 MOST = 1000  # elements of a map's results that are printed
 SHORT = 4  # characters: a secret below this is masked only where it stands alone, else `0` would be blotted out of every figure

@@ -52,7 +52,7 @@ class Chunks:
     """The chunks of one map, by batch."""
 
     def __init__(self, element: Any) -> None:
-        self._decoder = msgspec.msgpack.Decoder(list[element], dec_hook=decode_foreign)
+        self._decoder = msgspec.msgpack.Decoder(list[element | None], dec_hook=decode_foreign)  # None: a Skip's, or a when's
         self._chunks: dict[int, Chunk] = {}
         self._held = 0
         self._file: Any = None

@@ -59,17 +59,19 @@ class Run(Generic[T]):
         """Wait until the run ends. Raises TimeoutError, after which the run goes on."""
         live = self._live
         limit = None if timeout is None else as_seconds(timeout, "timeout", zero=True)
-        async with _slot_lent():
-            while live.runner.machine.state.ended is None and not (live.superseded and live.outcome is not None):
+        async with _slot_lent(), asyncio.timeout(limit):
+            while not _is_over(live):
                 if live.log.closed:
                     raise _let_go(self.id)
-                async with asyncio.timeout(limit):
-                    await asyncio.wait([live.runner.end])
+                before = live.predecessor if live.runner.held else None
+                await asyncio.wait([live.runner.end if before is None else before.runner.end])
                 if live.runner.end.done():
                     live.runner.end.result()  # raises what broke the driver, if anything did
-        if live.outcome is None:
+        before = live.predecessor if live.blocked else None
+        outcome = live.outcome if before is None else before.outcome
+        if outcome is None:
             raise WrongState(f"{self.id} has no outcome")
-        return live.outcome
+        return outcome
 
     async def result(self, timeout: Seconds | None = None) -> T:  # the face's word; it only stops waiting
         """The output's value. Raises RunFailed, RunStopped, or TimeoutError, after which the run goes on."""
@@ -117,6 +119,11 @@ class Run(Generic[T]):
         Raises WrongState while the run has not ended, and where undoing leaves it stuck.
         """
         return await self._keeper.restart_run(self._live, from_step)
+
+
+def _is_over(live: Live) -> bool:
+    """Whether it has ended, or cannot begin because the run before it is stuck."""
+    return live.runner.machine.state.ended is not None or live.blocked or (live.superseded and live.outcome is not None)
 
 
 def _let_go(run_id: str) -> StoreUnavailable:

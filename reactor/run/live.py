@@ -37,7 +37,7 @@ class Live:
         self.begun = False  # its reactor has a place for it
         self.superseded = False
         self.successor: Live | None = None  # the run that supersedes it, once what it does not keep is undone
-        self.undone_by_cancel = False
+        self.predecessor: Live | None = None  # the run that it supersedes
         self.outcome: Outcome[Any] | None = None  # the one it ended with, last
         self.created_at = 0.0
         self.ended_at = 0.0
@@ -48,6 +48,11 @@ class Live:
         return self.run_id.partition("~")[0]
 
     @property
+    def blocked(self) -> bool:
+        """Whether it cannot begin, because what the run before it did is stuck half undone."""
+        return self.runner.held and self.predecessor is not None and self.predecessor.status == "stuck"
+
+    @property
     def status(self) -> Status:
         """Where it stands."""
         if self.superseded:
@@ -55,7 +60,7 @@ class Live:
         state = self.runner.machine.state
         if state.ended is not None:
             return state.ended
-        if self.runner.broken:
+        if self.runner.broken or self.blocked:
             return "stuck"
         if not self.begun:
             return "queued"
@@ -67,12 +72,16 @@ class Live:
         if self.runner.machine.state.ended != "superseded":
             self.outcome = outcome_of(self.runner)
 
+    @property
+    def is_undone(self) -> bool:
+        """Whether its end has undone what had succeeded."""
+        return self.status in ("failed", "undone") or (self.status == "cancelled" and self.runner.machine.state.stop_mode != "abandon")
+
     # ---- commands ---------------------------------------------------------------------------------------------
 
     def cancel(self, reason: str, *, undo: bool) -> None:
         """Stop it. Raises WrongState where there is nothing to cancel."""
         if self.may("cancel"):
-            self.undone_by_cancel = undo
             self.runner.tell(StopRequested(self.now(), "", "cancel" if undo else "abandon", reason))
 
     def undo(self) -> None:
@@ -87,7 +96,9 @@ class Live:
 
     def retry_rollback(self) -> None:
         """Call again what could not be undone. Raises WrongState where nothing is stuck."""
-        if self.may("retry_rollback"):
+        if self.blocked and self.predecessor is not None:
+            self.predecessor.retry_rollback()
+        elif self.may("retry_rollback"):
             self.reopen(RollbackRetried(self.now(), ""))
 
     def reopen(self, event: UndoRequested | RollbackRetried) -> None:
@@ -101,7 +112,7 @@ class Live:
         if status == "rolling_back" and command != "restart":
             return False
         allowed = ALLOWED[command]
-        refused = status == "cancelled" and command == "undo" and self.undone_by_cancel
+        refused = status == "cancelled" and command == "undo" and self.is_undone
         if status in allowed and not refused:
             return True
         raise WrongState(

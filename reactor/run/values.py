@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Optional
 
 from reactor.define.results import Results
 from reactor.record.codec import Codec
@@ -13,7 +13,7 @@ _codecs: dict[Any, Codec] = {}
 def codec_of(declared: Any, *, optional: bool = False) -> Codec:
     """The codec of a type; types that cannot be a key get one each time."""
     if optional and declared is not None:
-        declared = declared | None
+        declared = Optional[declared]  # noqa: UP045  # a type that does not know `|` too
     try:
         found = _codecs.get(declared)
         if found is None:

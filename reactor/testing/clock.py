@@ -173,15 +173,15 @@ def permute_tasks(loop: asyncio.BaseEventLoop, order: random.Random) -> None:
 
 
 def _where(task: asyncio.Task[Any]) -> str:
-    """The innermost line that a task waits in."""
+    """The lines that a task waits in, outermost first."""
+    lines = []
     found: Any = task.get_coro()
-    line = ""
     while found is not None:
         frame = getattr(found, "cr_frame", None) or getattr(found, "ag_frame", None) or getattr(found, "gi_frame", None)
         if frame is not None:
-            line = f" in {frame.f_code.co_name} ({frame.f_code.co_filename}:{frame.f_lineno})"
+            lines.append(f"{frame.f_code.co_name} ({frame.f_code.co_filename}:{frame.f_lineno})")
         found = getattr(found, "cr_await", None) or getattr(found, "ag_await", None) or getattr(found, "gi_yieldfrom", None)
-    return f"{task.get_name()}{line}"
+    return f"{task.get_name()}: {' > '.join(lines)}"
 
 
 def run_virtual(main: Coroutine[Any, Any, T], *, seed: int | None = None) -> T:

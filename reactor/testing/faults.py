@@ -15,7 +15,7 @@ from difflib import get_close_matches
 from inspect import isawaitable
 from typing import TYPE_CHECKING, Any, Final, Literal, Self, TypeAlias
 
-from reactor.define.reactor import definition_of
+from reactor.define.reactor import Reactor, definition_of
 from reactor.errors import ReactorError
 from reactor.plan.compile import plan_of
 from reactor.run.context import step_context
@@ -101,7 +101,7 @@ class Faults:
                 if isinstance(fault, Word):
                     await self._stay(fault)
                 line.value = self._answer(line, code, args)
-                if isawaitable(line.value):
+                if isawaitable(line.value) and not isinstance(line.value, Reactor):  # a compose returns one to be composed
                     line.value = await line.value
                 return line.value
 
@@ -199,11 +199,11 @@ class _Pattern:
 
     def nth(self, number: int) -> Fault:
         """The fault of the nth call, from 0; one that is not in a sequence is every call's."""
-        if isinstance(self.what, Sequence) and not isinstance(self.what, str):
-            fault: Fault = self.what[number] if number < len(self.what) else None
-            return fault
-        every: Fault = self.what
-        return every
+        what: Any = self.what
+        if isinstance(what, Sequence):
+            what = what[number] if number < len(what) else None
+        fault: Fault = what
+        return fault
 
     def matches(self, call: CallKind, address: str) -> bool:
         """Whether it means this call."""

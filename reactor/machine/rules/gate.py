@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from reactor.machine.commands import CancelCall, End, Expire
 from reactor.machine.constants import CUT_OFF, DEADLINE
 from reactor.machine.events import CallCancelled, Halted, RollbackRetried, RunEnded, RunStarted, StopRequested, UndoRequested
-from reactor.machine.marks import CLOSED, COMPENSATE_BACKOFF, COMPENSATE_READY, FORWARD, HALTED, LEFT, OPEN, RUNNING, STOPPING
+from reactor.machine.marks import CLOSED, COMPENSATE_BACKOFF, COMPENSATE_READY, FORWARD, HALTED, LEFT, OPEN, QUIET, RUNNING, STOPPING
 
 if TYPE_CHECKING:
     from reactor.machine.events import EndStatus, StopMode
@@ -27,15 +27,19 @@ def started(state: State, event: RunStarted) -> None:
 
 
 def stop_requested(state: State, event: StopRequested) -> None:
-    """A message from outside. A run that is rolling back already goes on rolling back."""
+    """A message from outside. A run that is rolling back already goes on rolling back; one that is halting is still cancelled."""
     root = state.root
-    if root.phase != FORWARD and not (event.mode == "abandon" or (root.is_batch and root.phase == STOPPING)):
+    rouses = root.quiet and root.phase in (STOPPING, QUIET) and event.mode in ("cancel", "undo") and state.ended is None
+    if root.phase != FORWARD and not (event.mode == "abandon" or rouses or (root.is_batch and root.phase == STOPPING)):
         return
     state.stop_mode = event.mode
     state.reason = event.reason
     if event.mode == "deadline":
         state.failure = DEADLINE
         root.failed_at = next((scope.names[index] for scope, index in in_flight(state)), "")
+    if rouses:
+        state.halted = None
+        rouse(state)
     if event.mode in ("halt", "abandon"):
         hush(state, abandoned=event.mode == "abandon")
     else:
@@ -68,6 +72,34 @@ def hush(state: State, *, abandoned: bool) -> None:
             for index, mark in enumerate(scope.marks):
                 if mark in (COMPENSATE_READY, COMPENSATE_BACKOFF):
                     state.leave(scope, index)
+
+
+def rouse(state: State) -> None:
+    """What was halted is to be undone after all: what came to rest is answered for, what is in flight settles as in any failure."""
+    for scope in list(state.scopes()):
+        if not scope.quiet:
+            continue
+        scope.quiet = False
+        resting = scope.phase == QUIET
+        scope.phase = STOPPING
+        for index, mark in enumerate(scope.marks):
+            if mark == LEFT:
+                scope.in_flight += 1
+                state.fail(scope, index, scope.failures.get(index, CUT_OFF))
+            elif mark == OPEN and at_rest(scope, index):
+                scope.in_flight += 1
+                if index in scope.maps:
+                    state.moves.append(("wake_open", scope, index))
+        if resting:
+            state.moves.append(("settle", scope, -1))
+
+
+def at_rest(scope: Scope, index: int) -> bool:
+    """Whether a child or a map came to rest with nothing undone: it is no longer counted as in flight."""
+    child, elements = scope.children.get(index), scope.maps.get(index)
+    if child is not None:
+        return child.phase == QUIET
+    return elements is not None and elements.ended and not elements.open and not elements.dispatching and elements.to_undo is None
 
 
 def halted(state: State, event: Halted) -> None:
