@@ -24,7 +24,7 @@ from reactor.run.finding import Page, Wanted, check_where, page_of
 from reactor.run.handle import Run
 from reactor.run.ids import ID, new_id
 from reactor.run.live import Live
-from reactor.run.observe import Event, Log
+from reactor.run.observe import Event, Record
 from reactor.run.runner import Runner
 from reactor.run.site import SETTLE, Site
 from reactor.run.slots import Slots
@@ -116,11 +116,11 @@ class Engine:
         if lost:
             LOGGER.warning("the engine closed with %d runs that had not ended: %s", len(lost), ", ".join(live.run_id for live in lost[:10]))
         for live in lost:
-            live.log.closed = True
+            live.record.closed = True
             await live.runner.release()
             if not live.runner.end.done():
                 live.runner.end.set_result(None)
-            live.log.wake()
+            live.record.wake()
         last = {task for live in self._runs.values() for task in live.runner.tasks}
         if last:
             await asyncio.wait(last)
@@ -301,10 +301,10 @@ class Engine:
 
     def _make(self, run_id: str, reactor: Reactor, plan: Plan, tags: tuple[str, ...]) -> Live:
         site = self._open_site()
-        log = Log(run_id, self._observers)
-        runner = Runner(site, Machine(plan), run_id, slots=site.slots, record=log.append)
+        record = Record(run_id, self._observers)
+        runner = Runner(site, Machine(plan), run_id, slots=site.slots, record=record.append)
         runner.secrets = secret_texts(reactor)
-        live = Live(run_id, reactor, plan, runner, log, tags)
+        live = Live(run_id, reactor, plan, runner, record, tags)
         live.created_at = site.now()
         runner.on_end = lambda _: self._over(live)
         self._runs[run_id] = self._latest[live.base] = live

@@ -22,7 +22,19 @@ LOGGER.addHandler(logging.NullHandler())
 
 
 class StepContext:
-    """What a step may know of itself. Each attribute is read when it is asked for."""
+    """What a step may know of itself. Each attribute is read when it is asked for.
+
+    >>> import asyncio
+    >>> from reactor import Reactor, step, step_context
+    >>> class Keyed(Reactor):
+    ...     @step
+    ...     async def output(self) -> str:
+    ...         return step_context().address
+    >>> async def main() -> str:
+    ...     return await Keyed()
+    >>> asyncio.run(main())
+    'output'
+    """
 
     __slots__ = ("_order", "_runner")
 
@@ -96,7 +108,13 @@ def call_counts(scope: Scope, index: int) -> list[int]:
 
 
 def step_context() -> StepContext:
-    """The context of the step that is running, at any call depth. Raises ReactorError outside of one."""
+    """The context of the step that is running, at any call depth. Raises ReactorError outside of one.
+
+    >>> step_context()
+    Traceback (most recent call last):
+    reactor.errors.ReactorError: [not-in-a-step] no step is running here
+      fix: call step_context() in a step, or in what a step calls
+    """
     found = current_call()
     if found is None:
         raise ReactorError("no step is running here", code="not-in-a-step", fix="call step_context() in a step, or in what a step calls")

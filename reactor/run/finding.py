@@ -20,7 +20,11 @@ T_co = TypeVar("T_co", covariant=True)
 
 @dataclass(frozen=True, slots=True)
 class Page(Generic[T_co]):
-    """Some of what was found; `cursor` gives the next page, None is the last; `total` counts all."""
+    """Some of what was found; `cursor` gives the next page, None is the last; `total` counts all.
+
+    >>> Page(["a", "b"], cursor=None, total=2).items
+    ['a', 'b']
+    """
 
     items: Sequence[T_co]
     cursor: str | None

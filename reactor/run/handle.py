@@ -38,6 +38,20 @@ class Run(Generic[T]):
     """A handle on one run. A command returns once it is recorded; what follows goes on by itself.
 
     `id` is the run's whole name, `{reactor}:{id}`.
+
+    >>> from reactor import Engine, Reactor, step
+    >>> class Greet(Reactor):
+    ...     name: str
+    ...
+    ...     @step
+    ...     async def output(self) -> str:
+    ...         return f"hello {self.name}"
+    >>> async def main() -> None:
+    ...     async with Engine() as engine:
+    ...         run = await engine.start(Greet(name="ann"), id="g-1")
+    ...         print(run.id, await run.result(), await run.status())
+    >>> asyncio.run(main())
+    Greet:g-1 hello ann succeeded
     """
 
     __slots__ = ("_keeper", "_live", "id", "reactor")
@@ -61,7 +75,7 @@ class Run(Generic[T]):
         limit = None if timeout is None else as_seconds(timeout, "timeout", zero=True)
         async with _slot_lent(), asyncio.timeout(limit):
             while not _is_over(live):
-                if live.log.closed:
+                if live.record.closed:
                     raise _let_go(self.id)
                 before = live.predecessor if live.runner.held else None
                 await asyncio.wait([live.runner.end if before is None else before.runner.end])
@@ -92,7 +106,7 @@ class Run(Generic[T]):
 
     def events(self, after: int = 0) -> AsyncIterator[Event]:
         """The record in order from past seq `after`, then live; ends with the run."""
-        return self._live.log.read(after)
+        return self._live.record.read(after)
 
     async def cancel(self, reason: str, *, undo: bool = True) -> None:
         """Stop the run: calls in flight are cancelled and, unless `undo=False`, compensated, and what succeeded is undone.

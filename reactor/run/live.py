@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from reactor.define.outcomes import Outcome, Status
     from reactor.define.reactor import Reactor
     from reactor.plan.plan import Plan
-    from reactor.run.observe import Log
+    from reactor.run.observe import Record
     from reactor.run.runner import Runner
 
 ALLOWED: dict[str, tuple[Status, ...]] = {
@@ -27,12 +27,12 @@ ALLOWED: dict[str, tuple[Status, ...]] = {
 class Live:
     """One run. `run_id` is its whole name, `base` the part before a restart's `~n`."""
 
-    def __init__(self, run_id: str, reactor: Reactor, plan: Plan, runner: Runner, log: Log, tags: tuple[str, ...]) -> None:
+    def __init__(self, run_id: str, reactor: Reactor, plan: Plan, runner: Runner, record: Record, tags: tuple[str, ...]) -> None:
         self.run_id = run_id
         self.reactor = reactor
         self.plan = plan
         self.runner = runner
-        self.log = log
+        self.record = record
         self.tags = tags
         self.begun = False  # its reactor has a place for it
         self.superseded = False

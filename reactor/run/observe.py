@@ -24,6 +24,10 @@ class Event:
     """One fact of a run's record: `seq` from 1, `at` in seconds since the epoch, `address` None for the run itself.
 
     `call` and `attempt` are set where a call is meant; `detail` holds what else the fact says, ready for JSON.
+
+    >>> from reactor.machine.events import CallStarted
+    >>> Event("checkout:o-1", 3, CallStarted(1.5, "price"))
+    <Event 3 call_started price do 1>
     """
 
     __slots__ = ("address", "at", "attempt", "call", "detail", "kind", "run_id", "seq")
@@ -61,7 +65,7 @@ def _plain(value: Any) -> Any:
     return value
 
 
-class Log:
+class Record:
     """The record of one run, in memory, and those who read it as it grows."""
 
     __slots__ = ("_observers", "_woken", "closed", "facts", "run_id")

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 def undo_plan(live: Live, keep: tuple[str, ...] = ()) -> list[str]:
     """The addresses that an undo would call. Of a run that is going on: as if what is in flight ended now, without success."""
-    machine = Machine.replay(live.plan, live.log.facts)
+    machine = Machine.replay(live.plan, live.record.facts)
     now = live.now()
     if machine.state.ended is None:
         machine.apply(StopRequested(now, "", "undo"))
