@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from benchmarks import maps, race, report, scale, soak
 
-GROWTH = 1.25  # the dearest size by the cheapest: above it a step's cost is not flat
+GROWTH = 1.5  # the dearest size by the cheapest: above it a step's cost is not flat; larger graphs do leave the processor's caches
 MEGABYTES = 50.0  # what a million results may take
 ELEMENTS = 100_000.0  # no-op elements a second
 PARTS = ("race", "scale", "map", "soak")
