@@ -132,7 +132,11 @@ class Machine:
         if calls:
             ready = state.ready
             while ready:
-                due = _call_due(*ready.popleft())
+                scope, index, call = ready.popleft()
+                node = scope.plan.nodes[index]
+                if node.is_plain and scope.marks[index] == READY and scope.phase == FORWARD and call == "do":
+                    return Call(scope, index, scope.names[index], node)
+                due = _call_due(scope, index, call)
                 if due is not None:
                     return due
         return None
@@ -193,11 +197,7 @@ class Machine:
 
 
 def _call_due(scope: Scope, index: int, call: CallKind) -> Call | Skip | OpenMap | None:
-    """The order for a node in the queue, unless something has overtaken it. The hot path first."""
-    if call == "do" and scope.marks[index] == READY and scope.phase == FORWARD:
-        node = scope.plan.nodes[index]
-        if node.when < 0 and node.kind != "map":
-            return Call(scope, index, scope.names[index], node)
+    """The order for a node in the queue, unless something has overtaken it."""
     return _first_due(scope, index) if call == "do" else _backwards_due(scope, index, call)
 
 

@@ -74,6 +74,11 @@ class PlanNode:
     map: MapPlan | None
     returns: Any
     definition: NodeDefinition
+    is_plain: bool = field(init=False)  # begins by being called: no `when` to ask, no source to open
+
+    def __post_init__(self) -> None:
+        """Tell the hot path apart."""
+        object.__setattr__(self, "is_plain", self.when < 0 and self.kind != "map")
 
 
 @dataclass(frozen=True, slots=True, eq=False)

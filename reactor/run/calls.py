@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from types import CoroutineType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
     from contextvars import Context
+    from types import CoroutineType
 
 
 class Flight:
@@ -57,9 +57,7 @@ class InContext:
 
 
 def as_coroutine(made: Any) -> CoroutineType[Any, Any, Any]:
-    """What an author's function returned, as a coroutine: most do return one, any other awaitable will do."""
-    if type(made) is CoroutineType:
-        return made
+    """What an author's function returned where that is no coroutine: any other awaitable will do."""
 
     async def awaiting() -> Any:
         return await made
