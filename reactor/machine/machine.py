@@ -135,7 +135,9 @@ class Machine:
                 scope, index, call = ready.popleft()
                 node = scope.plan.nodes[index]
                 if node.is_plain and scope.marks[index] == READY and scope.phase == FORWARD and call == "do":
-                    return Call(scope, index, scope.names[index], node)
+                    address = scope.names[index]
+                    state.at_address, state.at_scope, state.at = address, scope, index
+                    return Call(scope, index, address, node)
                 due = _call_due(scope, index, call)
                 if due is not None:
                     return due

@@ -120,7 +120,8 @@ class State:
     """What follows from the facts so far."""
 
     __slots__ = (
-        "again", "deadline", "ended", "ending", "failure", "halted", "index", "keep", "kept", "moves", "now", "orders", "places", "ready",
+        "again", "at", "at_address", "at_scope",
+        "deadline", "ended", "ending", "failure", "halted", "index", "keep", "kept", "moves", "now", "orders", "places", "ready",
         "reason", "retrying",
         "root", "settle", "stop_mode", "stuck", "ties", "timers", "undoing",
     )  # fmt: skip
@@ -134,6 +135,9 @@ class State:
         self.moves: deque[tuple[str, Scope, int]] = deque()  # what a rule tells the others
         self.timers: list[tuple[float, int, str, Scope, int]] = []  # a heap: when, tie, what, where
         self.ties = 0
+        self.at_address: str | None = None  # of the call that was ordered last, the very string: facts are nearly always about it
+        self.at_scope = root
+        self.at = -1
         self.now = 0.0  # the time of the last fact
         self.settle = 30.0
         self.deadline: float | None = None
@@ -152,6 +156,8 @@ class State:
 
     def place(self, address: str) -> tuple[Scope, int]:
         """Where an address lies. Raises KeyError for one that the run does not have."""
+        if address is self.at_address:
+            return self.at_scope, self.at
         index = self.index.get(address)
         return self.places[address] if index is None else (self.root, index)
 

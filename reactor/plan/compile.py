@@ -75,7 +75,7 @@ def compile_plan(definition: Definition) -> Plan:
     """
     index = {name: at for at, name in enumerate(definition.nodes)}
     parents = [_parents_of(node, index) for node in definition.nodes.values()]
-    feeds = _feeds_of(parents)
+    feeds = _feeds_of(parents, list(index.values()))
     bare = [_node_of(at, node, index, (parents[at], tuple(feeds[at]))) for at, node in enumerate(definition.nodes.values())]
     family = family_of(definition)
     in_degrees = [len(above) for above in parents]
@@ -133,9 +133,9 @@ def _parent_names(node: NodeDefinition) -> Iterator[str]:
     yield from node.after
 
 
-def _feeds_of(parents: Sequence[tuple[int, ...]]) -> list[list[int]]:
+def _feeds_of(parents: Sequence[tuple[int, ...]], places: Sequence[int]) -> list[list[int]]:
     feeds: list[list[int]] = [[] for _ in parents]
-    for at, above in enumerate(parents):
+    for at, above in zip(places, parents, strict=True):  # the index's own ints: one object a number is read from memory once
         for parent in above:
             feeds[parent].append(at)
     return feeds

@@ -63,6 +63,7 @@ def begin(runner: Runner, order: Call, now: float) -> Awaitable[None] | None:
         return None
     if slots is not None and not slots.take():  # another took it while a resource was opened
         runner.machine.put_back(order)
+        runner.last = now
         return None
     runner.note(CallStarted(now + runner.offset, order.address, order.call, order.attempt))
     context = runner.context.copy()

@@ -20,6 +20,7 @@ from reactor.run.slots import LentSlots, Loan
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine
 
+    from reactor.machine.commands import Command
     from reactor.machine.events import Event
     from reactor.machine.machine import Machine
     from reactor.run.calls import Flight
@@ -167,10 +168,14 @@ class Runner:
 
     def _decide(self) -> None:
         """Perform all orders but calls here and now: no lane of this run, or of its batches, begins a call that a fact forbids."""
-        while (order := self.machine.next(self.site.now(), calls=False)) is not None:
-            later = PERFORM[type(order)](self, order)
-            if later is not None:
-                self._open(self._aside(later))
+        while not self.released and (order := self.machine.next(self.site.now(), calls=False)) is not None:
+            self._perform(order)
+
+    def _perform(self, order: Command) -> None:
+        """Perform any order but a call. What takes time goes aside: the orders behind it must not wait."""
+        later = PERFORM[type(order)](self, order)
+        if later is not None:
+            self._open(self._aside(later))
 
     async def _aside(self, later: Awaitable[None]) -> None:
         await later
@@ -220,8 +225,12 @@ class Runner:
             order = take(now + offset, slots is None or slots.any_free())
             if order is None:
                 break
-            is_call = type(order) is Call
-            rest = begin(self, order, now) if is_call else PERFORM[type(order)](self, order)  # type: ignore[arg-type]  # it is one
+            if not isinstance(order, Call):
+                self._perform(order)
+                now = clock()
+                continue
+            rest = begin(self, order, now)
+            now = self.last
             if rest is not None:
                 self.pump()
                 await rest
@@ -229,9 +238,7 @@ class Runner:
                     return
                 now = clock()
                 until = now + SLICE
-                continue
-            now = self.last if is_call else clock()
-            if now > until:
+            elif now > until:
                 self._decide()
                 self.pump()
                 await asyncio.sleep(0)
@@ -251,7 +258,7 @@ class Runner:
     def _rest(self) -> None:
         """Nothing is due: be woken by the next timer, or by a free slot."""
         state = self.machine.state
-        if state.timers:
+        if state.timers and state.ended is None:  # a timer of a run that has ended would only keep it alive
             self._wake_at(state.timers[0][0] - self.site.offset)
         slots = self.slots
         if slots is None:

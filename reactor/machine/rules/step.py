@@ -13,10 +13,10 @@ if TYPE_CHECKING:
 
 def started(state: State, event: CallStarted) -> None:
     """The node is in flight from its first attempt on."""
-    scope = state.root
-    index = state.index.get(event.address)
-    if index is None:
-        scope, index = state.places[event.address]
+    if event.address is state.at_address:  # as `state.place`, without a call
+        scope, index = state.at_scope, state.at
+    else:
+        scope, index = state.place(event.address)
     if event.call == "do":
         marks = scope.marks
         if marks[index] == READY:
@@ -30,10 +30,10 @@ def started(state: State, event: CallStarted) -> None:
 
 def succeeded(state: State, event: CallSucceeded) -> None:
     """A step has its result."""
-    scope = state.root
-    index = state.index.get(event.address)
-    if index is None:
-        scope, index = state.places[event.address]
+    if event.address is state.at_address:  # as `state.place`, without a call
+        scope, index = state.at_scope, state.at
+    else:
+        scope, index = state.place(event.address)
     state.done(scope, index, event.value)
 
 
