@@ -93,7 +93,7 @@ class Engine:
         self._served: dict[str, type[Reactor]] = {}
         self._runs: dict[str, Live] = {}  # by whole name, in the order of their creation
         self._latest: dict[str, Live] = {}  # by the name that restarts share
-        self._ended: list[Live] = []  # oldest end first
+        self._ended: dict[str, Live] = {}  # oldest end first
         self._expired: dict[str, None] = {}
         self._driven: dict[str, int] = {}  # runs of a reactor that are driven
         self._waiting: dict[str, list[Live]] = {}
@@ -327,10 +327,9 @@ class Engine:
         live.ended(live.now())
         if live.runner.machine.state.ended == "superseded":
             self._supersede(live)
-        if not first:
-            return
-        self._ended.append(live)
-        if live.begun:
+        self._ended.pop(live.run_id, None)
+        self._ended[live.run_id] = live
+        if first and live.begun:
             self._driven[live.plan.name] -= 1
             waiting = [one for one in self._waiting.pop(live.plan.name, []) if one.runner.machine.state.ended is None]
             if waiting:
@@ -339,16 +338,16 @@ class Engine:
 
     def _expire(self, now: float) -> None:
         """Forget runs that ended longer ago than `retention`; their ids stay taken."""
-        gone = 0
-        for live in self._ended:
+        for live in list(self._ended.values()):
             if live.ended_at + self._retention > now:
                 break
-            gone += 1
+            if live.runner.machine.state.ended is None:  # it is being undone
+                continue
+            del self._ended[live.run_id]
             self._runs.pop(live.run_id, None)
             if self._latest.get(live.base) is live:
                 del self._latest[live.base]
                 self._expired[live.base] = None
-        del self._ended[:gone]
 
 
 def _started(live: Live, site: Site, deadline: float | None) -> RunStarted:

@@ -170,11 +170,11 @@ class Machine:
         orders, ready = list(state.orders), list(state.ready)
         state.orders.clear()
         state.ready.clear()
-        for order in orders:
+        for order in reversed(orders):  # of two that tell a batch to stop, the later one counts
             key = (type(order), order.address, getattr(order, "batch", None))
             if is_due(state, order) and key not in seen:
                 seen.add(key)
-                state.orders.append(order)
+                state.orders.appendleft(order)
         for scope, index, call in ready:
             if (scope.names[index], call) not in seen and _call_due(scope, index, call) is not None:
                 seen.add((scope.names[index], call))
@@ -230,8 +230,9 @@ def _dispatch_due(_state: State, order: Dispatch) -> bool:
 
 
 def _end_due(state: State, order: End) -> bool:
-    phase = order.scope.phase
-    return state.ended is None and (phase == FORWARD if order.status == "succeeded" else phase in (CLOSED, QUIET))
+    root = state.root
+    over = root.left == 0 if root.phase == FORWARD else root.phase in (CLOSED, QUIET)
+    return state.ended is None and over and not state.again and order.status == gate.end_status(state)
 
 
 DUE: dict[type[Any], Callable[[State, Any], bool]] = {

@@ -5,7 +5,7 @@ Typed msgpack only: no class path is ever read from data. This room refuses to k
 
 from __future__ import annotations
 
-from typing import Any, get_args
+from typing import Any
 
 import msgspec
 
@@ -24,12 +24,11 @@ class Codec:
     [1, 2]
     """
 
-    __slots__ = ("_decoder", "_encoder", "_loose", "limit", "type")
+    __slots__ = ("_decoder", "_encoder", "limit", "type")
 
     def __init__(self, declared: Any, *, limit: int = LIMIT) -> None:
         self.type = declared
         self.limit = limit
-        self._loose = says_nothing(declared)
         self._encoder = msgspec.msgpack.Encoder(enc_hook=encode_foreign)
         self._decoder = msgspec.msgpack.Decoder(Any if declared is None else declared, dec_hook=decode_foreign)
 
@@ -66,7 +65,7 @@ class Codec:
             again = self._decoder.decode(data)
         except NOT_STORABLE as error:
             raise self._refusal(value, str(error)) from error
-        if self._loose and again != value:  # where the type says nothing, a tuple would come back as a list, a date as text
+        if not same(again, value):  # where the type leaves it open, a tuple would come back as a list, a date as text
             raise self._refusal(value, f"it would come back as {again!r:.100}", "annotate the type that it has")
         return again
 
@@ -79,6 +78,16 @@ class Codec:
         )
 
 
-def says_nothing(declared: Any) -> bool:
-    """Whether a type leaves open, somewhere, what a value is."""
-    return declared is None or declared in (Any, object) or any(says_nothing(part) for part in get_args(declared) if part is not None)
+def same(again: Any, value: Any) -> bool:
+    """Whether a value came back as it was. NaN is itself, and objects that compare by identity are taken at their type's word."""
+    if again == value or getattr(type(value), "__eq__", None) is object.__eq__:
+        return True
+    if isinstance(value, float):
+        return value != value and again != again  # noqa: PLR0124  # NaN
+    if type(again) is not type(value):
+        return False
+    if isinstance(value, msgspec.Struct):
+        return all(same(getattr(again, name), getattr(value, name)) for name in value.__struct_fields__)
+    if isinstance(value, dict):
+        return again.keys() == value.keys() and all(same(again[key], value[key]) for key in value)
+    return isinstance(value, list | tuple) and len(again) == len(value) and all(map(same, again, value))

@@ -69,6 +69,9 @@ async def _drive(runner: Runner, reactor: Reactor) -> Any:
             runner.tell(StopRequested(site.now(), "", "cancel", "whoever awaited it was cancelled"))
             await _until_ended(runner)
         raise
+    left = [lane for lane in runner.tasks if not lane.done()]
+    if left:
+        await asyncio.wait(left)  # opened in the last turn, and with nothing to do
     if runner.machine.state.ended == "succeeded":
         return output_of(runner.machine.state)
     return value_or_raise(outcome_of(runner), undone_in(runner.machine.state))

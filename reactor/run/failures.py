@@ -64,7 +64,7 @@ def failure_of(error: BaseException, attempt: int, arguments: dict[str, Any] | N
         lineage=tuple(dict.fromkeys(name for one in (only, *exceptions_in(error)) for name in lineage_of(type(one)))),
         attempt=attempt,
         frames=frames,
-        notes=tuple(str(note) for note in getattr(error, "__notes__", ())),
+        notes=_notes(error),
         arguments={name: _short(value) for name, value in (arguments or {}).items()},
         code=error.code if isinstance(error, ReactorError) else "",
         snippet=_snippet(frames[-1]) if frames else "",
@@ -112,6 +112,11 @@ def _text(error: BaseException) -> str:
     except Exception as broken:  # noqa: BLE001  # an author's __str__ may do anything
         text = f"its text cannot be made: {type(broken).__name__}"
     return text if len(text) <= LONG else text[: LONG - 1] + "…"
+
+
+def _notes(error: BaseException) -> tuple[str, ...]:
+    notes = getattr(error, "__notes__", None)
+    return tuple(_short(note) if not isinstance(note, str) else note for note in notes) if isinstance(notes, list) else ()
 
 
 def _short(value: Any) -> str:

@@ -86,14 +86,15 @@ def indexed_inputs(live: Live) -> dict[str, Any]:
 
 def page_of(runs: Mapping[str, Live], wanted: Wanted, limit: int, cursor: str | None) -> Page[Live]:
     """The page that begins after the run that the cursor names. Raises ReactorError for a cursor of another kind."""
+    if limit < 1:
+        raise ReactorError(f"`limit` is {limit}", code="bad-limit", fix="give a whole number from 1")
     found = [live for live in reversed(runs.values()) if wanted.matches(live)]  # type: ignore[call-overload]  # a dict's values
-    if cursor is None:
-        start = 0
-    else:
-        after = [number for number, live in enumerate(found) if live.run_id == cursor]
+    start = 0
+    if cursor is not None:
         if cursor not in runs:
             raise ReactorError(f"{cursor!r} is no cursor of this search", code="bad-cursor", fix="take the `cursor` of the page before")
-        start = after[0] + 1 if after else 0
+        place = {run_id: number for number, run_id in enumerate(runs)}
+        start = sum(place[live.run_id] >= place[cursor] for live in found)  # by its place among all: it may match no more
     items = found[start : start + limit]
     more = start + limit < len(found)
     return Page(items, items[-1].run_id if more and items else None, len(found))

@@ -33,7 +33,7 @@ from reactor.run.outcome import in_doubt_in
 from reactor.run.pulling import Puller, RaisedInSource
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable
+    from collections.abc import Coroutine
 
     from reactor.machine.commands import CloseSource, Dispatch, OpenMap, StopBatch, UndoBatch
     from reactor.machine.state import Scope
@@ -56,6 +56,7 @@ class MapRun:
         self.children: dict[int, Runner] = {}  # batches in flight, and settled ones that an undo would need
         self.undoing: set[int] = set()
         self.undone: set[int] = set()
+        self.told: dict[int, set[tuple[str, str]]] = {}  # what of a batch was stuck, and its run was told
         self.in_doubt: list[str] = []  # calls that an abandoned run left as they were
         self.sequence: Sequence[Any] | None = None
         self.puller: Puller | None = None
@@ -159,7 +160,7 @@ async def open_map(runner: Runner, order: OpenMap) -> None:
     runner.note(MapOpened(runner.site.now(), order.address, map_run.total))
 
 
-def dispatch(runner: Runner, order: Dispatch) -> Awaitable[None] | None:
+def dispatch(runner: Runner, order: Dispatch) -> Coroutine[Any, Any, None] | None:
     """Take the next batch. Elements at hand are taken at once, a source is asked."""
     map_run = runner.maps[order.address]
     if map_run.sequence is None:
@@ -243,6 +244,8 @@ def undo_batch(runner: Runner, order: UndoBatch) -> None:
     if child is None:
         child = _revive(map_run, order.batch)
     child.reopen()
+    if order.again:
+        map_run.told.pop(order.batch, None)
     child.tell(RollbackRetried(now, "") if order.again else UndoRequested(now, ""))
 
 
@@ -262,12 +265,14 @@ def _revive(map_run: MapRun, number: int) -> Runner:
 def _batch_ended(map_run: MapRun, number: int, child: Runner) -> None:
     parent = map_run.runner
     state = child.machine.state
-    stuck = tuple(one.what for one in state.stuck)
+    told = map_run.told.setdefault(number, set())
+    stuck = tuple(one.what for one in state.stuck if (one.what.address, one.what.call) not in told)
+    told.update((what.address, what.call) for what in stuck)
     now = parent.site.now()
     if number in map_run.undoing:
         map_run.undoing.discard(number)
         map_run.undone.add(number)
-        if not stuck:
+        if not state.stuck:
             map_run.children.pop(number, None)
         parent.tell(BatchUndone(now, map_run.address, number, stuck))
         return

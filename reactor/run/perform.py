@@ -38,7 +38,7 @@ from reactor.run.settling import TIMEOUT, arrived, ended_by_us, failed
 from reactor.run.values import storable
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Coroutine
 
     from reactor.plan.plan import Handler, PlanNode
     from reactor.run.runner import Runner
@@ -61,7 +61,7 @@ def begin(runner: Runner, order: Call, now: float) -> Awaitable[None] | None:
     except Exception as error:  # noqa: BLE001  # a path may lead nowhere
         failed(runner, order, error, now)
         return None
-    if slots is not None and not slots.take():  # another took it while a resource was opened
+    if slots is not None and not runner.take_slot():  # another took it while a resource was opened
         runner.machine.put_back(order)
         runner.last = now
         return None
@@ -106,6 +106,8 @@ async def _land(runner: Runner, order: Call, rest: Awaitable[Any], now: float) -
     key = (order.address, order.call)
     code = code_of(order)
     flight = runner.flights[key] = Flight(asyncio.current_task() if code.is_async else None)
+    if key in runner.doomed:
+        flight.end(runner.doomed.pop(key))
     if code.timeout is not None:
         flight.timer = runner.site.loop.call_at(now + code.timeout, flight.end, TIMEOUT)
     error: BaseException | None = None
@@ -160,11 +162,13 @@ def close(runner: Runner, order: Close) -> None:
 
 
 def cancel_call(runner: Runner, order: CancelCall) -> None:
-    """Cancel a call in flight; one that is only about to suspend is caught when it does."""
-    flight = runner.flights.get((order.address, "do"))
+    """Cancel a call in flight; one that has not let go of the loop yet, as when it cancels its own run, when it does."""
+    key, why = (order.address, "do"), order.reason or "the run was cancelled"
     runner.note(CallCancelled(runner.site.now(), order.address, order.reason))
-    if flight is not None:
-        flight.end(order.reason or "the run was cancelled")
+    if key in runner.flights:
+        runner.flights[key].end(why)
+    else:
+        runner.doomed[key] = why
 
 
 def expire(runner: Runner, _order: Expire) -> None:
@@ -178,7 +182,7 @@ def end(runner: Runner, order: End) -> None:
     runner.ended()
 
 
-PERFORM: dict[type[Any], Callable[[Runner, Any], Awaitable[None] | None]] = {
+PERFORM: dict[type[Any], Callable[[Runner, Any], Coroutine[Any, Any, None] | None]] = {
     Skip: skip,
     Close: close,
     CancelCall: cancel_call,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from reactor.machine.commands import Call, CancelCall, Close, CloseSource, End, StopBatch, UndoBatch
+from reactor.machine.commands import Call, Close, End, UndoBatch
 from reactor.machine.constants import CUT_OFF
 from reactor.machine.events import (
     BatchSettled,
@@ -19,7 +19,7 @@ from reactor.machine.events import (
     UndoRequested,
 )
 from reactor.machine.machine import Machine
-from reactor.machine.marks import COMPENSATING, DONE, UNDOING
+from reactor.machine.marks import COMPENSATING, DONE, RUNNING, UNDOING
 from reactor.run.mapping import undoable_in
 
 if TYPE_CHECKING:
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from reactor.machine.events import Event
     from reactor.machine.state import Scope
     from reactor.run.live import Live
+    from reactor.run.mapping import MapRun
     from reactor.run.runner import Runner
 
 
@@ -36,26 +37,41 @@ def undo_plan(live: Live, keep: tuple[str, ...] = ()) -> list[str]:
     """The addresses that an undo would call. Of a run that is going on: as if what is in flight ended now, without success."""
     machine = Machine.replay(live.plan, live.record.facts)
     now = live.now()
+    settled = _in_flight(machine, live.runner, now)
     if machine.state.ended is None:
         machine.apply(StopRequested(now, "", "undo"))
     else:
         machine.apply(UndoRequested(now, "", keep))
-    for answer in _backwards_in_flight(machine, now):
+    for answer in settled:
         machine.apply(answer)
     return list(_undo(machine, live.runner, now))
 
 
-def _backwards_in_flight(machine: Machine, now: float) -> list[Event]:
+def _in_flight(machine: Machine, runner: Runner, now: float) -> list[Event]:
+    """How everything ends that was ordered and has not been answered."""
     answers: list[Event] = []
     for scope in machine.state.scopes():
         for index, mark in enumerate(scope.marks):
-            if mark == COMPENSATING:
-                answers.append(Compensated(now, scope.names[index]))
-            elif mark == UNDOING:
-                answers.append(Undone(now, scope.names[index]))
+            if mark in ENDS:
+                answers.append(ENDS[mark](now, scope.names[index]))
         for index, elements in scope.maps.items():
-            answers.extend(BatchUndone(now, scope.names[index], batch) for batch in elements.undoing)
+            address = scope.names[index]
+            answers.extend(BatchUndone(now, address, batch) for batch in elements.undoing)
+            answers.extend(_batch_settled(runner, address, batch, now) for batch in elements.open)
+            if elements.dispatching:
+                answers.append(SourceEnded(now, address))
     return answers
+
+
+ENDS: dict[int, Callable[[float, str], Event]] = {
+    RUNNING: lambda now, address: CallFailed(now, address, "do", 1, CUT_OFF),
+    COMPENSATING: Compensated,
+    UNDOING: Undone,
+}
+
+
+def _batch_settled(runner: Runner, address: str, batch: int, now: float) -> Event:
+    return BatchSettled(now, address, batch, 0, 0, undoable_in(runner.maps[address].children[batch].machine.state.root))
 
 
 def _undo(machine: Machine, runner: Runner, now: float) -> Iterator[str]:
@@ -74,16 +90,8 @@ def _answer(order: Command, runner: Runner, now: float) -> Event | None:
     return None if answer is None else answer(order, runner, now)
 
 
-def _batch_stopped(order: StopBatch, runner: Runner, now: float) -> Event:
-    root = runner.maps[order.address].children[order.batch].machine.state.root
-    return BatchSettled(now, order.address, order.batch, 0, 0, undoable_in(root))
-
-
 ANSWERS: dict[type[Any], Callable[[Any, Runner, float], Event]] = {
     Call: lambda order, _, now: (Undone if order.call == "undo" else Compensated)(now, order.address),
-    CancelCall: lambda order, _, now: CallFailed(now, order.address, "do", 1, CUT_OFF),
-    CloseSource: lambda order, _, now: SourceEnded(now, order.address),
-    StopBatch: _batch_stopped,
     UndoBatch: lambda order, _, now: BatchUndone(now, order.address, order.batch),
     Close: lambda order, _, now: Closed(now, order.address),
     End: lambda order, _, now: RunEnded(now, "", order.status),
@@ -91,22 +99,31 @@ ANSWERS: dict[type[Any], Callable[[Any, Runner, float], Event]] = {
 
 
 def _elements(runner: Runner, order: UndoBatch) -> Iterator[str]:
-    """The addresses of a batch's elements, and of what is undone inside them."""
-    map_run = runner.maps[order.address]
-    child = map_run.children.get(order.batch)
-    if child is None:
-        chunk = map_run.chunks[order.batch]
-        yield from (
-            f"{order.address}[{index}]" for index, _ in map_run.chunks.values(order.batch)
-            if index not in chunk.failures and index not in chunk.skipped
-        )  # fmt: skip
-    else:
-        yield from _inside(child.machine.state.root)
+    return _of_batch(runner.maps[order.address], order.batch)
 
 
-def _inside(scope: Scope) -> Iterator[str]:
-    for index in reversed(range(len(scope.marks))):
+def _of_batch(map_run: MapRun, batch: int) -> Iterator[str]:
+    """The addresses of a batch's elements, or of what is undone inside them."""
+    child = map_run.children.get(batch)
+    if child is not None:
+        yield from _inside(child, child.machine.state.root)
+        return
+    chunk = map_run.chunks[batch]
+    for index, _ in map_run.chunks.encoded(batch):
+        if index not in chunk.skipped:
+            yield f"{map_run.address}[{index}]"
+
+
+def _inside(runner: Runner, scope: Scope) -> Iterator[str]:
+    """Backwards through a scope that is not in the run's own record."""
+    order = range(len(scope.marks)) if scope.is_batch else scope.plan.order
+    for index in reversed(order):
         if index in scope.children:
-            yield from _inside(scope.children[index])
+            yield from _inside(runner, scope.children[index])
+        elif index in scope.maps:
+            map_run = runner.maps[scope.names[index]]
+            undoable = [number for number, batch in scope.maps[index].batches.items() if batch.undoable]
+            for number in sorted(undoable, reverse=True):
+                yield from _of_batch(map_run, number)
         elif scope.marks[index] == DONE and scope.plan.nodes[index].undo is not None:
             yield scope.names[index]

@@ -6,6 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING, Any
 
 from reactor.errors import SourceChanged
+from reactor.run.context import LOGGER
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -18,6 +19,7 @@ class Puller:
     def __init__(self, make: Callable[[], AsyncIterator[Any]], context: Context, key: Callable[[Any], Any] | None = None) -> None:
         self._make = make
         self._context = context
+        self._closing = False
         self._key = key
         self._last: Any = None
         self._want = 0
@@ -48,18 +50,18 @@ class Puller:
                 taken.append(element)
                 if len(taken) >= self._want:
                     taken = await self._hand_over(taken)
-        except asyncio.CancelledError:
-            self._refuse(None)
-            raise
         except BaseException as error:  # noqa: BLE001  # an author's source may raise anything
-            self._refuse(error)
+            self._refuse(None if self._closing else error)
         else:
             self._asked.clear()
             self._give(taken)
         finally:
             close = getattr(iterator, "aclose", None)
             if close is not None:
-                await close()
+                try:
+                    await close()
+                except Exception:  # noqa: BLE001  # an author's `finally` may raise anything
+                    LOGGER.exception("a source did not close")
 
     def _rise(self, key: Any) -> None:
         """Where it goes on after a takeover is the last key's place: that must be one place."""
@@ -91,11 +93,12 @@ class Puller:
 
     async def close(self) -> None:
         """Stop pulling and close the source."""
-        task = self._task
+        task, self._closing = self._task, True
         if task is None or task.done():
             return
         task.cancel()
         await asyncio.wait([task])
+        self._refuse(None)  # where it had not had its first turn
 
 
 class RaisedInSource(Exception):

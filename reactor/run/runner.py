@@ -15,10 +15,10 @@ from reactor.define.steps import in_call
 from reactor.machine.commands import Call
 from reactor.run.context import LOGGER
 from reactor.run.perform import PERFORM, begin
-from reactor.run.slots import LentSlots, Loan
+from reactor.run.slots import LentSlots, Loan, Waiter
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Coroutine
+    from collections.abc import Callable, Coroutine
 
     from reactor.machine.commands import Command
     from reactor.machine.events import Event
@@ -45,8 +45,10 @@ class Runner:
         "clock",
         "context",
         "counts_around",
+        "doomed",
         "end",
         "flights",
+        "granted",
         "held",
         "last",
         "lent",
@@ -107,6 +109,8 @@ class Runner:
         self.tasks: set[asyncio.Task[None]] = set()
         self.released = False
         self.broken = False
+        self.granted = 0  # slots that were handed over and not used yet
+        self.doomed: dict[tuple[str, str], str] = {}  # calls to be cancelled as soon as they let go of the loop
         self.held = False  # facts are noted, nothing is driven yet
         self.progressed: Callable[[str, int, int | None], None] = _nobody_watches
         self._pending = False  # a lane was opened and has not begun
@@ -175,16 +179,18 @@ class Runner:
         """Perform any order but a call. What takes time goes aside: the orders behind it must not wait."""
         later = PERFORM[type(order)](self, order)
         if later is not None:
-            self._open(self._aside(later))
+            task = self._open(self._aside(later))
+            task.add_done_callback(lambda _: later.close())  # one that is cancelled before its first turn was never awaited
 
-    async def _aside(self, later: Awaitable[None]) -> None:
+    async def _aside(self, later: Coroutine[Any, Any, None]) -> None:
         await later
         self.pump()
 
-    def _open(self, lane: Coroutine[Any, Any, None]) -> None:
+    def _open(self, lane: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = self.site.loop.create_task(lane, context=self.context)
         self.tasks.add(task)
         task.add_done_callback(self._lane_over)
+        return task
 
     def landed(self, order: Call) -> None:
         """A call that had let go of the loop is over."""
@@ -222,7 +228,7 @@ class Runner:
         now = clock()
         until = now + SLICE
         while not self.released:
-            order = take(now + offset, slots is None or slots.any_free())
+            order = take(now + offset, slots is None or self.granted > 0 or slots.any_free())
             if order is None:
                 break
             if not isinstance(order, Call):
@@ -265,13 +271,25 @@ class Runner:
             return
         if state.ready and not self._waiting and not slots.any_free():
             self._waiting = True
-            slots.wait(self._slot_free)
-        else:
-            slots.nudge()
+            slots.wait(Waiter(self._accept_slot))
+        while self.granted:  # handed over, and needed no more
+            self.granted -= 1
+            slots.give()
 
-    def _slot_free(self) -> None:
+    def _accept_slot(self) -> bool:
         self._waiting = False
+        if self.released:
+            return False
+        self.granted += 1
         self.pump()
+        return True
+
+    def take_slot(self) -> bool:
+        """The slot for a call: one that was handed over, or a free one."""
+        if self.granted:
+            self.granted -= 1
+            return True
+        return self.slots is None or self.slots.take()
 
     def _wake_at(self, when: float) -> None:
         if self._timer is not None:

@@ -13,7 +13,7 @@ from reactor.define.outcomes import Continue, Halt, TryAgain
 from reactor.define.outcomes import Skip as SkipRaised
 from reactor.define.reactor import Reactor, definition_of
 from reactor.errors import ReactorError, StepCancelled
-from reactor.machine.events import CallFailed, CallSucceeded, ChildOpened, Compensated, Halted, Skipped, Undone
+from reactor.machine.events import CallFailed, CallSucceeded, ChildOpened, Compensated, Halted, Skipped, StopRequested, Undone
 from reactor.run.arguments import arguments_of, code_of
 from reactor.run.failures import blotted, failure_of, secret_texts, speaks
 from reactor.run.values import round_trip, storable
@@ -30,8 +30,9 @@ def arrived(runner: Runner, order: Call, value: Any, now: float) -> None:
     """A call returned."""
     runner.last = runner.clock()
     at = runner.last + runner.offset
-    if runner.began:
+    if runner.began or runner.doomed:
         runner.began.pop((order.address, order.call), None)
+        runner.doomed.pop((order.address, order.call), None)
     if order.call == "do":
         if order.node.kind == "compose":
             _open_child(runner, order, value, at, now)
@@ -122,19 +123,30 @@ def failed(runner: Runner, order: Call, error: BaseException, now: float) -> Non
     """A call raised: Skip and Halt speak, everything else is a failure."""
     runner.last = runner.clock()
     at = runner.last + runner.offset
+    runner.doomed.pop((order.address, order.call), None)
     spoken = speaks(error)
-    if order.call == "do":
-        if isinstance(spoken, SkipRaised):
-            skipped(runner, order, spoken.value, at, now)
-            return
-        if isinstance(spoken, Halt):
-            runner.note(Halted(at, order.address, blotted(str(spoken.reason), runner.secrets)))
-            return
+    if order.call == "do" and isinstance(spoken, SkipRaised):
+        skipped(runner, order, spoken.value, at, now)
+        return
+    if order.call == "do" and isinstance(spoken, Halt):
+        halted(runner, order, blotted(str(spoken.reason), runner.secrets), at)
+        return
     next_in, spoken = next_attempt(runner, order, spoken, now)
     if order.call == "do":
         runner.originals[order.address] = spoken
     failure = failure_of(spoken, order.attempt, _shown(runner, order), runner.secrets)
     runner.note(CallFailed(at, order.address, order.call, order.attempt, failure, next_in))
+
+
+def halted(runner: Runner, order: Call, reason: str, at: float) -> None:
+    """A call raised Halt: nothing begins any more in the whole run, and the runs around a batch hear it at once."""
+    runner.note(Halted(at, order.address, reason))
+    if runner.machine.state.halted is None:
+        return  # a failure that stood before wins
+    around: Runner = runner
+    while around.batch is not None:
+        around = around.batch.map_run.runner
+        around.tell(StopRequested(at, "", "halt", reason))
 
 
 def next_attempt(runner: Runner, order: Call, error: BaseException, now: float) -> tuple[float | None, BaseException]:

@@ -1,17 +1,34 @@
 """How many calls may be in flight in a process: a call holds a slot, nothing that only waits does.
 
-Taking is immediate or not at all; who got none leaves a callback and is called, one for each slot that comes free, in turn.
+Taking is immediate or not at all. Who got none leaves a `Waiter`: a slot that is given back is handed to the first who waits, never
+put up for the quickest, so that a run with many steps does not starve the others.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections import deque
-from functools import partial
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+
+class Waiter:
+    """Somebody who waits for one slot, in one queue or in several; `accept` takes it, or says no because it is needed no more."""
+
+    __slots__ = ("_accept", "over")
+
+    def __init__(self, accept: Callable[[], bool]) -> None:
+        self._accept = accept
+        self.over = False
+
+    def grant(self) -> bool:
+        """Hand over a slot. False: it is not wanted."""
+        if self.over:
+            return False
+        self.over = True
+        return self._accept()
 
 
 class Slots:
@@ -26,7 +43,7 @@ class Slots:
 
     def __init__(self, limit: int) -> None:
         self.free = limit
-        self._waiting: deque[Callable[[], None]] = deque()
+        self._waiting: deque[Waiter] = deque()
 
     def any_free(self) -> bool:
         """Whether `take` would succeed."""
@@ -44,28 +61,26 @@ class Slots:
         self.free -= 1
 
     def give(self) -> None:
-        """Give a slot back and wake the first who waits."""
+        """Give a slot back: to the first who waits and still wants it."""
+        while self._waiting and self.free >= 0:
+            if self._waiting.popleft().grant():
+                return
         self.free += 1
-        self.nudge()
 
-    def wait(self, wake: Callable[[], None]) -> None:
-        """Be called when a slot comes free; nothing is held for the caller until it takes."""
-        self._waiting.append(wake)
-
-    def nudge(self) -> None:
-        """Wake the first who waits, if a slot is free."""
-        if self._waiting and self.any_free():
-            self._waiting.popleft()()
+    def wait(self, waiter: Waiter) -> None:
+        """Be handed the next slot, in turn."""
+        self._waiting.append(waiter)
 
 
 class LentSlots(Slots):
     """The slots of a reactor that is awaited inside a step: the step's own slot, which it does not need meanwhile, then free ones."""
 
-    __slots__ = ("_lender",)
+    __slots__ = ("_lender", "_taken")
 
     def __init__(self, lender: Slots) -> None:
         super().__init__(1)
         self._lender = lender
+        self._taken = 0  # of the lender's
 
     def any_free(self) -> bool:
         """Whether `take` would succeed."""
@@ -73,19 +88,31 @@ class LentSlots(Slots):
 
     def take(self) -> bool:
         """Take the borrowed slot, or one of the lender's."""
-        return super().take() or self._lender.take()
+        if super().take():
+            return True
+        if self._lender.take():
+            self._taken += 1
+            return True
+        return False
 
     def give(self) -> None:
-        """Give back the borrowed slot last, so that what others need goes first."""
-        if self.free < 1:
-            super().give()
-        else:
+        """Give the lender's back first: others may wait for them."""
+        if self._taken:
+            self._taken -= 1
             self._lender.give()
+        else:
+            super().give()
 
-    def wait(self, wake: Callable[[], None]) -> None:
-        """Be called when either comes free."""
-        super().wait(wake)
-        self._lender.wait(wake)
+    def wait(self, waiter: Waiter) -> None:
+        """Be handed whichever comes first."""
+        super().wait(waiter)
+        self._lender.wait(Waiter(lambda: self._hand_on(waiter)))
+
+    def _hand_on(self, waiter: Waiter) -> bool:
+        if not waiter.grant():
+            return False
+        self._taken += 1
+        return True
 
 
 class Loan:
@@ -106,19 +133,20 @@ class Loan:
     async def take_back(self) -> None:
         """It goes on: with a slot as soon as there is one. A call that is cancelled meanwhile has it at once."""
         self.waits -= 1
-        if self.waits:
+        if self.waits or self._slots.take():
             return
-        loop = asyncio.get_running_loop()
-        while not self._slots.take():
-            free = loop.create_future()
-            self._slots.wait(partial(_wake, free))
-            try:
-                await free
-            except asyncio.CancelledError:
+        handed = asyncio.get_running_loop().create_future()
+        self._slots.wait(Waiter(lambda: _resolve(handed)))
+        try:
+            await handed
+        except asyncio.CancelledError:
+            if not handed.done() or handed.cancelled():
                 self._slots.force()
-                raise
+            raise
 
 
-def _wake(free: asyncio.Future[None]) -> None:
-    if not free.done():
-        free.set_result(None)
+def _resolve(handed: asyncio.Future[None]) -> bool:
+    if handed.done():
+        return False
+    handed.set_result(None)
+    return True

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from reactor.define.failing import Failure
 from reactor.machine.commands import CancelCall, End, Expire
 from reactor.machine.constants import CUT_OFF, DEADLINE
 from reactor.machine.events import CallCancelled, Halted, RollbackRetried, RunEnded, RunStarted, StopRequested, UndoRequested
@@ -83,7 +84,7 @@ def rouse(state: State) -> None:
         resting = scope.phase == QUIET
         scope.phase = STOPPING
         for index, mark in enumerate(scope.marks):
-            if mark == LEFT:
+            if mark in (LEFT, HALTED):
                 scope.in_flight += 1
                 state.fail(scope, index, scope.failures.get(index, CUT_OFF))
             elif mark == OPEN and at_rest(scope, index):
@@ -105,7 +106,11 @@ def at_rest(scope: Scope, index: int) -> bool:
 def halted(state: State, event: Halted) -> None:
     """A call raised Halt: it wins over everything but a failure that stood before."""
     scope, index = state.place(event.address)
-    state.leave(scope, index, HALTED)
+    scope.failures[index] = Failure("Halt", event.reason, ("reactor.define.outcomes.Halt",))
+    if scope.phase == FORWARD or scope.quiet:
+        state.leave(scope, index, HALTED)
+    else:
+        state.fail(scope, index, scope.failures[index])
     if scope.phase == FORWARD:
         state.reason = event.reason
         halt(state, scope, index)
@@ -136,7 +141,7 @@ def wake(state: State, scope: Scope, _index: int) -> None:
     scope.phase = STOPPING
     scope.in_flight = 0
     for index, mark in enumerate(scope.marks):
-        if mark == LEFT:
+        if mark in (LEFT, HALTED):
             scope.in_flight += 1
             state.fail(scope, index, scope.failures.get(index, CUT_OFF))
         elif mark == OPEN:
@@ -156,13 +161,13 @@ def retried(state: State, _event: RollbackRetried) -> None:
 def finished(state: State, scope: Scope, _index: int) -> None:
     """Every node is done."""
     if scope.parent is None:
-        state.orders.append(End(scope, -1, "succeeded"))
+        state.orders.append(End(scope, -1, end_status(state)))
 
 
 def closed(state: State, scope: Scope, _index: int) -> None:
     """The run is rolled back."""
     if scope.parent is None:
-        state.orders.append(End(scope, -1, "stuck" if state.stuck else state.ending))
+        state.orders.append(End(scope, -1, end_status(state)))
 
 
 def tried(state: State, scope: Scope, _index: int) -> None:
@@ -174,7 +179,19 @@ def tried(state: State, scope: Scope, _index: int) -> None:
 def hushed(state: State, scope: Scope, _index: int) -> None:
     """The run came to rest with nothing undone."""
     if scope.parent is None:
-        state.orders.append(End(scope, -1, "halted" if state.stop_mode == "halt" else "cancelled"))
+        state.orders.append(End(scope, -1, end_status(state)))
+
+
+def end_status(state: State) -> EndStatus:
+    """What the run, or the batch, ends as, the way things stand."""
+    root = state.root
+    if root.phase == FORWARD:
+        return "succeeded"
+    if root.phase == QUIET and root.quiet:
+        return "halted" if state.stop_mode == "halt" else "cancelled"
+    if root.phase == QUIET:
+        return "failed"  # a batch, which its map undoes
+    return "stuck" if state.stuck else state.ending
 
 
 def ended(state: State, event: RunEnded) -> None:

@@ -59,7 +59,6 @@ def due(state: State, scope: Scope, index: int) -> None:
     mark = scope.marks[index]
     if index in scope.due and mark in CALLS and scope.due[index] <= state.now:
         del scope.due[index]
-        scope.answered.discard(index)
         state.ready.append((scope, index, CALLS[mark]))
 
 

@@ -150,6 +150,7 @@ def compensated(state: State, event: Compensated) -> None:
         state.done(scope, index, event.value, RECOVERED)
     elif scope.tries.get(index, 0) < TRY_AGAINS:
         scope.tries[index] = scope.tries.get(index, 0) + 1
+        scope.attempts[index, "do"] = scope.attempts.get((index, "do"), 1) + 1
         scope.attempts.pop((index, "compensate"), None)
         scope.answered.add(index)
         state.wait(scope, index, event.at + event.after)

@@ -22,8 +22,10 @@ def started(state: State, event: CallStarted) -> None:
         if marks[index] == READY:
             scope.in_flight += 1
         marks[index] = RUNNING
-        if scope.unbegun:
+        if event.attempt > 1 or scope.due or scope.answered:
             scope.unbegun.discard(index)
+            scope.answered.discard(index)
+            scope.due.pop(index, None)
     else:
         scope.marks[index] = COMPENSATING if event.call == "compensate" else UNDOING
 
