@@ -18,7 +18,7 @@ import msgspec
 from reactor.define import kinds
 from reactor.define.definition import InputDefinition
 from reactor.define.foreign import decode_foreign
-from reactor.define.problems import problems_of, refused
+from reactor.define.problems import broken_inside, problems_of, refused
 from reactor.define.sources import stands_in
 from reactor.define.steps import Node, Source
 from reactor.define.teaching import author_span, line_of_field
@@ -68,7 +68,11 @@ class Inputs:
         if made is None:  # outside of `except`: a chained exception could tell a secret
             problems = tuple(problems_of(self.fields, given, str_keys=str_keys))
             raise refused(self.of, problems, self.names, where() if where is not None else None)
-        return {name: getattr(made, name) for name in self.names}
+        values = {name: getattr(made, name) for name in self.names}
+        broken = tuple(broken_inside(self.fields, values))
+        if broken:
+            raise refused(self.of, broken, self.names, where() if where is not None else None)
+        return values
 
     def _converted(self, given: Mapping[str, Any], *, str_keys: bool) -> msgspec.Struct | None:
         try:

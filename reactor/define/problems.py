@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import re
 import reprlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import msgspec
 
 from reactor.define import kinds
-from reactor.define.foreign import decode_foreign
+from reactor.define.foreign import decode_foreign, encode_foreign
 from reactor.define.teaching import nearest
 from reactor.errors import InputInvalid
 
@@ -54,6 +54,38 @@ def _problem(field: InputDefinition, value: Any, *, str_keys: bool) -> tuple[str
         if field.secret:
             return field.name, f"is no valid `{kinds.name_of(field.type)}`, got {MASK}"
         return _told(field.name, value, str(error))
+    return None
+
+
+def broken_inside(fields: Sequence[InputDefinition], values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """(path, text) of what is wrong inside objects: msgspec takes an instance at its word, a store would not give it back."""
+    for field in fields:
+        if holds_records(field.type):
+            message = _broken(field, values[field.name])
+            if message is not None:
+                yield (
+                    _told(field.name, values[field.name], message)
+                    if not field.secret
+                    else (field.name, f"{message.partition(' - ')[0]}, got {MASK}")
+                )
+
+
+def holds_records(declared: Any) -> bool:
+    """Whether objects whose making checks nothing may be in a value of this type."""
+    if any(hasattr(declared, mark) for mark in ("__struct_fields__", "__dataclass_fields__", "__attrs_attrs__")):
+        return True
+    return any(holds_records(part) for part in get_args(declared))
+
+
+def _broken(field: InputDefinition, value: Any) -> str | None:
+    try:
+        data = msgspec.msgpack.encode(value, enc_hook=encode_foreign)
+    except (msgspec.MsgspecError, RecursionError, OverflowError, UnicodeEncodeError, TypeError, NotImplementedError):
+        return None  # no plain data: a run that is kept nowhere may have it
+    try:
+        msgspec.msgpack.decode(data, type=field.type, dec_hook=decode_foreign)
+    except (msgspec.MsgspecError, RecursionError) as error:
+        return str(error)
     return None
 
 

@@ -258,3 +258,37 @@ def test_the_texts_that_a_secret_shows_as(secret, texts):
     """Its own, and those of its parts; longest first, so that none is left half."""
     assert sorted(leaves_of(secret)) == sorted(texts)
     assert [len(text) for text in leaves_of(secret)] == sorted(map(len, texts), reverse=True)
+
+
+class Counted(msgspec.Struct):
+    """Its making checks nothing: msgspec's way."""
+
+    sku: str
+    count: Annotated[int, msgspec.Meta(gt=0)]
+
+
+class Basket(Reactor):
+    lines: list[Counted]
+    key: Annotated[Counted | None, Secret()] = None
+
+    @step
+    async def output(self) -> int:
+        return len(self.lines)
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [(Counted("lamp", 0), r"`lines\[0\].count` expected `int` >= 1, got 0"), (Counted(3, 1), r"`lines\[0\].sku` expected `str`")],  # type: ignore[arg-type]
+)
+def test_an_object_that_breaks_its_own_type_is_refused(line, said):
+    """An instance is not taken at its word: a store would not give it back."""
+    with pytest.raises(InputInvalid, match=said):
+        Basket(lines=[line])
+    assert Basket(lines=[Counted("lamp", 1)]).lines[0].count == 1
+
+
+def test_a_secret_object_that_breaks_its_type_is_not_shown():
+    """The problem is told, the value is masked."""
+    with pytest.raises(InputInvalid) as caught:
+        Basket(lines=[], key=Counted("hunter2", 0))
+    assert "hunter2" not in str(caught.value)
