@@ -14,7 +14,7 @@ from reactor.machine.machine import Machine
 from reactor.run import mapping
 from reactor.testing import run_virtual
 from tests.properties.building import build
-from tests.properties.playing import start_over
+from tests.properties.playing import start_over, total
 
 if TYPE_CHECKING:
     from tests.properties.model import Graph, Story
@@ -101,7 +101,7 @@ async def _told(story: Story, records: list[Any]) -> Told:
         records.append((lambda: Machine(live.plan), live.record.facts, live.runner.machine))
         value = outcome.value if isinstance(outcome, Succeeded) else None
         if isinstance(value, Results):
-            value = sum([7 if one is None else one async for one in value])
+            value = await total(value)
         status = await run.status()
         at = asyncio.get_running_loop().time()
     return Told(outcome, status, value, trace, records, len(asyncio.all_tasks()) - before, at)
