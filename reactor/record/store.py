@@ -1,0 +1,345 @@
+"""The persistence port, as law: three small protocols that every store answers alike (`reactor.testing.contract` asks them).
+
+A record is the numbered events of one run, or of one child (a batch of a map, an offloaded call), and what goes with it: who may
+write, when it is due, the mail that waits for it. Events, inputs and messages are bytes to a store: it never looks inside.
+
+What holds for every method:
+
+- It is atomic: it does all that it says, or nothing. Where it raises `StoreUnavailable` it did one of the two, and calling it again
+  with the same arguments is safe and gives the same answer.
+- Time is the store's own (`now`), seconds since the epoch; it never goes back, whatever the wall clocks of its users say.
+- A name of a run is `{reactor}:{id}`, of a child `{root's name}/{address}` with `#{batch}` behind it for a batch. All records of one
+  root lie together, so that what concerns a parent and its child is one step.
+- Limits are refused before anything is written: an event of over 1 MiB, a batch's elements or chunk of over 8 MiB, a message of over
+  64 KiB raise `TooLarge`.
+
+Who may write: a claim gives a record's *token*, `session:nonce`. Only a call with the record's present token changes it. A session is
+one process's lease; when it has run out, others may claim its records, which changes their tokens. Until somebody does, the old token
+still writes: expiry alone refuses nobody.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias
+
+import msgspec
+
+from reactor.errors import StoreUnavailable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+EVENT_LIMIT = 1 << 20  # bytes
+BATCH_LIMIT = 8 << 20
+MESSAGE_LIMIT = 64 << 10
+MAIL_LIMIT = 64  # signals that wait for one run; settlements, cancels and undos are not counted
+
+HERE = ""  # the place of a record that any engine serving its reactor may drive; else the name of a queue
+
+MessageKind: TypeAlias = Literal["signal", "settled", "cancel", "undo", "retry_rollback", "restart"]
+
+
+class TooLarge(StoreUnavailable):
+    """What was to be kept is over a limit: nothing was written, and trying again changes nothing."""
+
+    code = "too-large"
+
+
+# ---- what is written ------------------------------------------------------------------------------------------
+
+
+class Served(msgspec.Struct, frozen=True):
+    """A reactor that a process can drive: a name (its own, or an alias), and the version and fingerprint of its code."""
+
+    name: str
+    version: int
+    fingerprint: str
+
+
+class NewRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """A record to be created, with its first events. `token` claims it for its maker at once; else `due` says when it may be driven."""
+
+    run: str
+    root: str  # its own name, where it is a run
+    parent: str | None = None
+    reactor: str
+    version: int = 1
+    fingerprint: str = ""
+    place: str = HERE
+    status: str = "queued"
+    due: float | None = 0.0
+    token: str | None = None
+    inputs: bytes = b""  # opaque: a join reads them back and compares
+    elements: bytes = b""  # of a batch: dropped when it settles
+    tags: tuple[str, ...] = ()
+    index: Mapping[str, str] = {}  # indexed inputs, as text
+    events: tuple[bytes, ...] = ()
+
+
+class Message(msgspec.Struct, frozen=True):
+    """What tells a run something. `number` is given by the store, rising within a record."""
+
+    kind: MessageKind
+    body: bytes
+    number: int = 0
+
+
+class Append(msgspec.Struct, frozen=True, kw_only=True):
+    """What happened since the last append of a record, written whole or not at all.
+
+    `seq` is how many events the writer believes are there; `op` names this append, so that one whose reply was lost is not done
+    twice. `release` gives the claim back. `ended` is for a terminal status: the record expires from then on. `messages` go to other
+    records of the same root (a child's settlement to its parent); `children` are created with it; `chunk` replaces the elements.
+    """
+
+    run: str
+    token: str
+    seq: int
+    op: str
+    events: tuple[bytes, ...] = ()
+    status: str
+    due: float | None = None  # when to look again though no message came: only where it is released
+    release: bool = False
+    ended: bool = False
+    read_up_to: int = 0  # messages up to this number are consumed
+    messages: tuple[tuple[str, Message], ...] = ()
+    children: tuple[NewRecord, ...] = ()
+    chunk: bytes | None = None
+    snapshot: tuple[int, bytes] | None = None  # (seq, state): a cache
+    reactor_version: tuple[int, str] | None = None  # (version, fingerprint) that the record takes over
+
+
+# ---- what is answered -----------------------------------------------------------------------------------------
+
+
+class Appended(msgspec.Struct, frozen=True):
+    """It is written (or was, by an earlier try of the same `op`); `unread` messages with a higher number than was read lie there."""
+
+    seq: int
+    at: float
+    unread: bool = False
+
+
+class Unread(msgspec.Struct, frozen=True):
+    """Nothing was written: a release or an end, and newer messages lie there. Read them first."""
+
+
+class Fenced(msgspec.Struct, frozen=True):
+    """Nothing was written: the token is another's now, or the record is gone. Drop everything."""
+
+
+class Behind(msgspec.Struct, frozen=True):
+    """Nothing was written: the store holds another number of events than the writer believes. Load, and go on from there."""
+
+    seq: int
+
+
+class Claimed(msgspec.Struct, frozen=True):
+    """A record that is ours to drive. `fence` rises with every claim of it, also where the store lost writes in between."""
+
+    run: str
+    root: str
+    reactor: str
+    token: str
+    fence: int
+
+
+class Loaded(msgspec.Struct, frozen=True, kw_only=True):
+    """All of a record. `events` begin after `snapshot[0]` where there is one."""
+
+    run: str
+    root: str
+    parent: str | None
+    reactor: str
+    version: int
+    fingerprint: str
+    place: str
+    status: str
+    due: float | None
+    token: str | None
+    fence: int
+    seq: int
+    inputs: bytes
+    elements: bytes
+    chunk: bytes | None
+    tags: tuple[str, ...]
+    created_at: float
+    ended_at: float | None
+    snapshot: tuple[int, bytes] | None
+    events: tuple[bytes, ...]
+    mail: tuple[Message, ...]
+
+
+class Row(msgspec.Struct, frozen=True, kw_only=True):
+    """One run as a list shows it."""
+
+    run: str
+    reactor: str
+    status: str
+    created_at: float
+    ended_at: float | None
+    tags: tuple[str, ...]
+    index: Mapping[str, str]
+
+
+class Delivered(msgspec.Struct, frozen=True):
+    """The message lies there under this number. `moved`: the record was set due by it."""
+
+    number: int
+    moved: bool
+
+
+Refused: TypeAlias = Literal["unknown", "gone", "full"]  # no such record; ended or expired; 64 signals lie there
+
+
+# ---- the protocols --------------------------------------------------------------------------------------------
+
+
+class Records(Protocol):
+    """Create, claim, append, deliver, load: what drives a run."""
+
+    async def create(self, record: NewRecord) -> Loaded | Literal["created", "expired"]:
+        """Create a run if its name is free. Else the record that is there, without events; "expired" where only a tombstone is.
+
+        Of a hundred that create the same name at once, one gets "created".
+        """
+        ...
+
+    async def claim(self, session: str, serves: Sequence[Served], place: str = HERE, *, limit: int = 100) -> Sequence[Claimed]:
+        """Claim records of these reactors in this place that are due and unowned, or whose owner's lease has run out.
+
+        The longest due first. Not those whose version is higher than the served one, nor those that were refused by the served fingerprint (`refuse`).
+        Of many that claim at once, one gets a record. `session` must be open.
+        """
+        ...
+
+    async def claim_run(self, session: str, run: str) -> Claimed | None:
+        """Claim one record, due or not, unless another's lease on it is alive. None: it cannot be had, or is not there."""
+        ...
+
+    async def refuse(self, run: str, token: str, fingerprint: str) -> bool:
+        """Our code does not fit this record: give the claim back, mark it `incompatible` and never offer it to this fingerprint again."""
+        ...
+
+    async def append(self, append: Append) -> Appended | Unread | Fenced | Behind:
+        """Write what happened.
+
+        Answers in this order: the same `op` was done → Appended; another token → Fenced; another seq → Behind; newer mail where it
+        would release or end → Unread.
+        """
+        ...
+
+    async def deliver(self, run: str, message: Message, *, moves: bool, operation: str) -> Delivered | Refused:
+        """Leave a message. With `moves` the record is due at once and, if nobody drives it, `queued`; its driver is woken else.
+
+        `operation` names the delivery: a second one of the same name answers as the first, and leaves nothing.
+        """
+        ...
+
+    async def load(self, run: str, *, after: int | None = None) -> Loaded | None:
+        """A record with its mail and its events past seq `after`; None: all of it, from its snapshot on. None where there is none."""
+        ...
+
+    async def mail(self, run: str, after: int) -> Sequence[Message]:
+        """The messages with a higher number."""
+        ...
+
+    async def open_session(self, session: str, lease: float) -> None:
+        """Begin a lease of so many seconds: all claims are a session's."""
+        ...
+
+    async def renew(self, session: str) -> bool:
+        """Prolong it from now on, also where it had run out and nobody claimed from it meanwhile. False: it is not there any more."""
+        ...
+
+    async def close_session(self, session: str) -> int:
+        """Give all its claims back: they are due at once. How many."""
+        ...
+
+
+class Registry(Protocol):
+    """Correlation ids: which run waits for which business key, and the answers that came before anybody asked."""
+
+    async def open_wait(self, scope: str, correlation_id: str, run: str, address: str) -> Sequence[bytes] | Literal["taken"]:
+        """An occurrence waits for that id (`scope` is the defining class and node): the early messages that were kept for it.
+
+        Asked again by the same occurrence it answers the same. "taken": another occurrence waits for it, or was answered.
+        """
+        ...
+
+    async def close_wait(self, scope: str, correlation_id: str, run: str, address: str) -> None:
+        """It waits no longer (answered, timed out, dropped): the id leads to it still, until the run expires."""
+        ...
+
+    async def find_waiting(self, scope: str, correlation_id: str) -> tuple[str, str, bool] | None:
+        """(run, address, open) of an id that was opened; None for one that nobody has opened."""
+        ...
+
+    async def keep_early(
+        self, scope: str, correlation_id: str, body: bytes, delivery_id: str | None
+    ) -> Literal["kept", "duplicate", "full", "open"]:
+        """Keep a message for an id that nobody has opened, for 24 h, at most 16 an id. "open": somebody has, meanwhile."""
+        ...
+
+    async def once(self, delivery_id: str, answer: bytes) -> bytes | None:
+        """Remember the first answer to a delivery id; the one that is remembered where there is one."""
+        ...
+
+
+class Operations(Protocol):
+    """Finding, watching, keeping house."""
+
+    async def now(self) -> float:
+        """The store's time."""
+        ...
+
+    async def put_definition(self, fingerprint: str, definition: bytes) -> None:
+        """Keep what a fingerprint stands for: once."""
+        ...
+
+    async def definition(self, fingerprint: str) -> bytes | None:
+        """What a fingerprint stands for."""
+        ...
+
+    async def find(  # noqa: PLR0913  # what the engine's `find` offers
+        self,
+        *,
+        reactor: str | None = None,
+        status: str | None = None,
+        tag: str | None = None,
+        since: float | None = None,
+        until: float | None = None,
+        where: Mapping[str, str] | None = None,
+        text: str | None = None,
+        limit: int = 50,
+        cursor: str | None = None,
+    ) -> tuple[Sequence[Row], str | None, int]:
+        """Runs (no children), newest first; the cursor of the next page; how many match in all."""
+        ...
+
+    async def counts(self, reactor: str | None = None) -> Mapping[str, int]:
+        """How many runs there are by status, from an index."""
+        ...
+
+    async def expire(self, retention: float, tombstones: float, *, limit: int = 1000) -> int:
+        """Drop records that ended over `retention` seconds ago, children with their root. How many runs.
+
+        Their names stay taken for `tombstones` seconds.
+        """
+        ...
+
+    def watch(self, changed: Callable[[str], None]) -> Callable[[], None]:
+        """Call this with the name of each record that gets events, mail, or becomes due, soon after, in the loop that watches.
+
+        A hint, no promise: some may be missed (a sweep finds them), some may come twice. What it returns ends it.
+        """
+        ...
+
+    async def close(self) -> None:
+        """Let go of files and connections. What was acknowledged is durable."""
+        ...
+
+
+class Store(Records, Registry, Operations, Protocol):
+    """All three."""
