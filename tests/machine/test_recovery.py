@@ -83,14 +83,38 @@ def _take(machine: Machine, given: dict[str, Any], now: float) -> None:
 
 
 def goes_on_from_anywhere(make: Callable[[], Machine], facts: Sequence[Event], live: Machine) -> None:
-    """Cut after every fact, the record goes on to the same end."""
+    """Cut after every fact, the record gives the orders that its runner had not answered yet, and goes on to the same end."""
+    never_cut, open_orders = make(), {}
     for cut in range(len(facts) + 1):
-        machine = make()
-        for fact in facts[:cut]:
-            machine.apply(fact)
-        machine.forget_answered()
+        if cut:
+            never_cut.apply(facts[cut - 1])
+        open_orders = standing(never_cut, open_orders, facts[cut - 1].at if cut else 0.0)
+        again = replayed(make, facts[:cut])
+        assert words(standing(again, {}, facts[cut - 1].at if cut else 0.0)) == words(open_orders), f"cut after {cut} of {len(facts)} facts"
+        machine = replayed(make, facts[:cut])
         follow(machine, facts[cut:])
         assert facts_of(machine) == facts_of(live), f"cut after {cut} of {len(facts)} facts"
+
+
+def replayed(make: Callable[[], Machine], facts: Sequence[Event]) -> Machine:
+    """A machine of its own from a record that broke off."""
+    machine = make()
+    for fact in facts:
+        machine.apply(fact)
+    machine.forget_answered()
+    return machine
+
+
+def standing(machine: Machine, given: dict[Any, Any], now: float) -> dict[Any, Any]:
+    """The orders that were given and are not answered; of two that tell one batch to stop, the later."""
+    while (order := machine.next(now)) is not None:
+        given[type(order), order.address, getattr(order, "call", None), getattr(order, "batch", None)] = order
+    return {key: order for key, order in given.items() if machine.is_due(order)}
+
+
+def words(given: dict[Any, Any]) -> list[str]:
+    """Orders as a reader says them."""
+    return sorted(word(order) for order in given.values())
 
 
 # ---- a bundle of runs ------------------------------------------------------------------------------------------------------
