@@ -12,10 +12,10 @@ from reactor.testing import virtual_backend
 from tests.scenarios.world import MODES, reset, world
 
 
-@pytest.fixture
-def anyio_backend() -> tuple[str, dict[str, Any]]:
-    """Asyncio on a loop whose clock jumps."""
-    return virtual_backend()
+@pytest.fixture(params=[None, 1], ids=["in turn", "permuted"])
+def anyio_backend(request: pytest.FixtureRequest) -> tuple[str, dict[str, Any]]:
+    """Asyncio on a loop whose clock jumps; once with ready tasks in turn, once in another order: nothing may depend on it."""
+    return virtual_backend(seed=request.param)
 
 
 @pytest.fixture(autouse=True)
