@@ -135,6 +135,7 @@ def test_the_front_door_changes_on_purpose_only():
 USED = {  # avoided words that also have an honest meaning of their own
     "key": "of a dict, a source, an idempotency key",
     "rollback": "is itself the word for the backward phase",
+    "session": "of a process: its one lease on all that it drives",
 }
 
 
