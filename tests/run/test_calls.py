@@ -186,7 +186,7 @@ async def test_what_a_thread_raises_is_raised(pool, error):
     def work():
         raise error
 
-    with pytest.raises(BaseException) as raised:
+    with pytest.raises(Caught) as raised:
         await _catching(in_thread(asyncio.get_running_loop(), pool, copy_context(), work, ()))
     assert raised.value.args[0] is error
 
@@ -230,8 +230,7 @@ async def test_a_cancellation_waits_for_the_thread(pool):
         return 1
 
     task = asyncio.ensure_future(in_thread(asyncio.get_running_loop(), pool, copy_context(), work, ()))
-    while not started.is_set():
-        await asyncio.sleep(0.001)
+    assert await asyncio.to_thread(started.wait, 5)
     for _ in range(3):
         task.cancel()
         await asyncio.sleep(0)
@@ -252,8 +251,7 @@ async def test_a_thread_that_fails_after_a_cancellation_says_what_failed(pool):
         raise ValueError("half-way")
 
     task = asyncio.ensure_future(in_thread(asyncio.get_running_loop(), pool, copy_context(), work, ()))
-    while not started.is_set():
-        await asyncio.sleep(0.001)
+    assert await asyncio.to_thread(started.wait, 5)
     task.cancel()
     await asyncio.sleep(0)
     release.set()

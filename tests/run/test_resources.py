@@ -100,7 +100,7 @@ async def test_a_resource_is_entered_and_left_by_one_task(world):
 
 
 async def test_a_task_group_inside_a_resource_works():
-    """anyio's refuses to be left by another task than it was entered by."""
+    """One of anyio refuses to be left by another task than it was entered by."""
     beats = []
 
     @asynccontextmanager
