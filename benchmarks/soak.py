@@ -116,7 +116,7 @@ def leaks(points: list[Point]) -> list[str]:
     first, last = points[0], points[-1]
     wrong = [f"{point.tasks} tasks left after {point.runs} runs" for point in points if point.tasks]
     runs = last.runs - first.runs
-    if last.objects - first.objects > max(50, runs * 0.01):
+    if last.objects - first.objects > max(100, runs * 0.01):
         wrong.append(f"{last.objects - first.objects} objects more after {runs} more runs")
     if last.resident - first.resident > max(1_000_000, runs * 64):
         wrong.append(f"{(last.resident - first.resident) / runs:.0f} bytes a run kept")

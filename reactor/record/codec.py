@@ -13,7 +13,6 @@ from reactor.define.foreign import decode_foreign, encode_foreign
 from reactor.errors import ResultNotStorable
 
 LIMIT = 1 << 20  # bytes a result may take
-NOT_STORABLE = (msgspec.MsgspecError, RecursionError, OverflowError, UnicodeEncodeError, TypeError, ValueError, NotImplementedError)
 
 
 class Codec:
@@ -36,7 +35,7 @@ class Codec:
         """The bytes of a value. Raises ResultNotStorable where it has none, or more than `limit`."""
         try:
             data = self._encoder.encode(value)
-        except NOT_STORABLE as error:
+        except Exception as error:  # an author's `__eq__`, validator or hook may raise anything
             raise self._refusal(value, str(error)) from error
         if len(data) > self.limit:
             said = f"it takes {len(data):,} bytes and at most {self.limit:,} are kept"
@@ -47,7 +46,7 @@ class Codec:
         """The value of the bytes. Raises ResultNotStorable where they do not fit the type."""
         try:
             return self._decoder.decode(data)
-        except NOT_STORABLE as error:
+        except Exception as error:  # an author's `__eq__`, validator or hook may raise anything
             raise self._refusal(data, str(error)) from error
 
     def checked(self, value: Any) -> bytes:
@@ -63,11 +62,17 @@ class Codec:
     def _come_back(self, value: Any, data: bytes) -> Any:
         try:
             again = self._decoder.decode(data)
-        except NOT_STORABLE as error:
+        except Exception as error:  # an author's `__eq__`, validator or hook may raise anything
             raise self._refusal(value, str(error)) from error
-        if not same(again, value):  # where the type leaves it open, a tuple would come back as a list, a date as text
+        if not self._is_same(again, value):  # where the type leaves it open, a tuple would come back as a list, a date as text
             raise self._refusal(value, f"it would come back as {again!r:.100}", "annotate the type that it has")
         return again
+
+    def _is_same(self, again: Any, value: Any) -> bool:
+        try:
+            return same(again, value)
+        except Exception as error:  # as above
+            raise self._refusal(value, f"it cannot be compared: {type(error).__name__}: {error}") from error
 
     def _refusal(self, value: Any, why: str, fix: str = "") -> ResultNotStorable:
         declared = getattr(self.type, "__name__", None) or repr(self.type)
@@ -86,8 +91,17 @@ def same(again: Any, value: Any) -> bool:
         return value != value and again != again  # noqa: PLR0124  # NaN
     if type(again) is not type(value):
         return False
-    if isinstance(value, msgspec.Struct):
-        return all(same(getattr(again, name), getattr(value, name)) for name in value.__struct_fields__)
     if isinstance(value, dict):
         return again.keys() == value.keys() and all(same(again[key], value[key]) for key in value)
-    return isinstance(value, list | tuple) and len(again) == len(value) and all(map(same, again, value))
+    if isinstance(value, list | tuple):
+        return len(again) == len(value) and all(map(same, again, value))
+    names = _fields_of(type(value))
+    return bool(names) and all(same(getattr(again, name), getattr(value, name)) for name in names)
+
+
+def _fields_of(record: type[Any]) -> tuple[str, ...]:
+    """The fields of a Struct, dataclass, attrs class or pydantic model."""
+    for mark in ("__struct_fields__", "__dataclass_fields__", "__pydantic_fields__"):
+        if hasattr(record, mark):
+            return tuple(getattr(record, mark))
+    return tuple(field.name for field in getattr(record, "__attrs_attrs__", ()))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import anyio
 
 from reactor.errors import NeedsEngine
-from reactor.machine.events import RunStarted, StopRequested
+from reactor.machine.events import RunStarted, StopRequested, UndoRequested
 from reactor.machine.machine import Machine
 from reactor.plan.compile import family_of, plan_of
 from reactor.run.context import LOGGER, current_call
@@ -67,7 +67,9 @@ async def _drive(runner: Runner, reactor: Reactor) -> Any:
         runner.end = site.loop.create_future()
         if runner.machine.state.ended is None:
             runner.tell(StopRequested(site.now(), "", "cancel", "whoever awaited it was cancelled"))
-            await _until_ended(runner)
+        elif runner.machine.state.ended == "succeeded":  # in the very turn: nobody gets its value
+            runner.tell(UndoRequested(site.now(), ""))
+        await _until_ended(runner)
         raise
     left = [lane for lane in runner.tasks if not lane.done()]
     if left:

@@ -20,6 +20,7 @@ from reactor.machine.events import (
 )
 from reactor.machine.machine import Machine
 from reactor.machine.marks import COMPENSATING, DONE, RUNNING, UNDOING
+from reactor.machine.rules.retry import CALLS
 from reactor.run.mapping import undoable_in
 
 if TYPE_CHECKING:
@@ -44,6 +45,11 @@ def undo_plan(live: Live, keep: tuple[str, ...] = ()) -> list[str]:
         machine.apply(UndoRequested(now, "", keep))
     for answer in settled:
         machine.apply(answer)
+    for scope in machine.state.scopes():  # a wait for the next attempt is over at once
+        scope.due.clear()
+        for index, mark in enumerate(scope.marks):
+            if mark in CALLS:
+                machine.state.ready.append((scope, index, CALLS[mark]))
     return list(_undo(machine, live.runner, now))
 
 

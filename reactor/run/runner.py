@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from contextvars import copy_context
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from reactor.define.steps import in_call
 from reactor.machine.commands import Call
@@ -225,6 +225,7 @@ class Runner:
     async def _lane(self) -> None:
         self._pending = False
         slots, take, clock, offset = self.slots, self.machine.next, self.clock, self.offset
+        cancelling = cast("asyncio.Task[None]", asyncio.current_task()).cancelling
         now = clock()
         until = now + SLICE
         while not self.released:
@@ -240,26 +241,19 @@ class Runner:
             if rest is not None:
                 self.pump()
                 await rest
-                if self._was_cancelled():
-                    return
                 now = clock()
                 until = now + SLICE
-            elif now > until:
+            if cancelling():  # by us, or by the call itself: none after it may feel it, so another lane goes on
+                self._decide()
+                self.pump()
+                return
+            if now > until:
                 self._decide()
                 self.pump()
                 await asyncio.sleep(0)
                 now = clock()
                 until = now + SLICE
         self._rest()
-
-    def _was_cancelled(self) -> bool:
-        """Whether this lane was, in whatever way: no call after that one may feel it, so another lane goes on."""
-        task = asyncio.current_task()
-        if task is None or not task.cancelling():
-            return False
-        self._decide()
-        self.pump()
-        return True
 
     def _rest(self) -> None:
         """Nothing is due: be woken by the next timer, or by a free slot."""

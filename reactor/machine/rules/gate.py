@@ -66,12 +66,11 @@ def cancel_calls(state: State, reason: str) -> None:
 def hush(state: State, *, abandoned: bool) -> None:
     """Nothing is compensated or undone from here on; a failure that stood before a halt is still answered."""
     for scope in list(state.scopes()):
-        if scope.phase == FORWARD:
-            scope.quiet = True
-        elif scope.phase == STOPPING and abandoned:
+        if scope.phase == FORWARD or (scope.phase == STOPPING and abandoned):
             scope.quiet = True
             for index, mark in enumerate(scope.marks):
                 if mark in (COMPENSATE_READY, COMPENSATE_BACKOFF):
+                    scope.due.pop(index, None)
                     state.leave(scope, index)
 
 

@@ -62,8 +62,10 @@ def batch_settled(state: State, event: BatchSettled) -> None:
         elements.stuck = True
     if event.halted is not None:
         state.reason = event.halted
-        state.moves.append(("halt", scope, index))
-    elif event.failure is not None:
+        elements.cut = True
+        state.moves.extend((("halt", scope, index), ("go_on", scope, index)))  # in this order: a halted map rests
+        return
+    if event.failure is not None:
         fail(state, scope, index, elements, event.failure, event.failed_at)
     elif event.stuck:
         fail(state, scope, index, elements, event.stuck[0].failure, event.stuck[0].address)
@@ -142,6 +144,11 @@ def undo_next(state: State, scope: Scope, index: int, elements: MapState) -> Non
         state.moves.append(("undone", scope, index))
 
 
+def rest(state: State, scope: Scope, index: int) -> None:
+    """The run has halted: the map goes on to its rest."""
+    go_on(state, scope, index, scope.maps[index])
+
+
 def undo_again(state: State, scope: Scope, index: int) -> None:
     """A batch whose undo was stuck is tried again."""
     undo_next(state, scope, index, scope.maps[index])
@@ -180,7 +187,7 @@ APPLY = {
     BatchUndone: batch_undone,
     BatchUndoStarted: batch_undo_started,
 }
-MOVES = {"undo_again": undo_again}
+MOVES = {"undo_again": undo_again, "go_on": rest}
 STOP = {"map": stop}
 UNDO = {"map": undo}
 WAKE = {"map": wake}
