@@ -7,7 +7,8 @@ What holds for every method:
 
 - It is atomic: it does all that it says, or nothing. Where it raises `StoreUnavailable` it did one of the two, and calling it again
   with the same arguments is safe: it is done once, and the answer is the first one, or one that says so (`create` without a token:
-  the record; `keep_early`: "duplicate"; `close_session`: 0; `once`: the answer that was given).
+  the record; `claim` and `claim_run`: without what the first try took, see `held`; `keep_early`: "duplicate"; `close_session`,
+  `expire`: without what was done; `once`: the answer that was given).
 - Time is the store's own (`now`), seconds since the epoch; it never goes back, whatever the wall clocks of its users say.
 - A name of a run is `{reactor}:{id}`, of a child `{root's name}/{address}` with `#{batch}` behind it for a batch. All records of one
   root lie together, so that what concerns a parent and its child is one step.
@@ -240,6 +241,14 @@ class Records(Protocol):
         """
         ...
 
+    async def held(self, session: str) -> Sequence[Claimed]:
+        """All claims of a session, in no order; its own, whether its lease has run out or not. None where it is not there.
+
+        What a lost reply of `claim`, `claim_run` or `create` leaves behind: claimed, and nobody drives it. Whoever got StoreUnavailable
+        from one of them looks here for what it does not know.
+        """
+        ...
+
     async def refuse(self, run: str, token: str, fingerprint: str) -> bool:
         """Our code does not fit this record: give the claim back, mark it `incompatible` and never offer it to this fingerprint again.
 
@@ -301,7 +310,8 @@ class Registry(Protocol):
         """An occurrence waits for that id (`scope` is the defining class and node): the early messages that were kept for it.
 
         Asked again by the same occurrence it answers the same, and is open again where it was closed. "taken": another occurrence
-        waits for it, or did. A later life of the same run (`shop:1~2` after `shop:1`: what is before the `~` is alike) takes it over.
+        waits for it, or did. A later life of the same run (`shop:1~2` after `shop:1`, and their children) takes it over, open or not,
+        without the early messages of the former; an earlier one is answered "taken".
         """
         ...
 

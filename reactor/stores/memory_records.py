@@ -66,11 +66,17 @@ class MemoryRecords(Ground):
         return self._take(session, kept)
 
     def _take(self, session: str, kept: Kept) -> Claimed:
-        made = kept.made
         kept.token = f"{session}:{token_hex(8)}"
         kept.fence = next_fence(kept.fence, self.time())
         kept.due = None
-        return Claimed(made.run, made.root, made.reactor, kept.token, kept.fence)
+        return _claimed(kept, kept.token)
+
+    async def held(self, session: str) -> Sequence[Claimed]:
+        """As the port says."""
+        return [_claimed(kept, kept.token) for kept in self._of(session) if kept.token is not None] if session in self.data.leases else ()
+
+    def _of(self, session: str) -> list[Kept]:
+        return [kept for kept in self.data.records.values() if kept.token is not None and session_of(kept.token) == session]
 
     async def refuse(self, run: str, token: str, fingerprint: str) -> bool:
         """As the port says."""
@@ -165,8 +171,12 @@ class MemoryRecords(Ground):
         """As the port says."""
         if self.data.leases.pop(session, None) is None:
             return 0
-        held = [kept for kept in self.data.records.values() if kept.token is not None and session_of(kept.token) == session]
+        held = self._of(session)
         for kept in held:
             kept.token, kept.due = None, self.time()
             self.changed(kept.made.run)
         return len(held)
+
+
+def _claimed(kept: Kept, token: str) -> Claimed:
+    return Claimed(kept.made.run, kept.made.root, kept.made.reactor, token, kept.fence)
