@@ -155,8 +155,8 @@ class Shop:
         with self.transaction() as db:
             if db.execute("SELECT 1 FROM holds WHERE id = ?", [hold]).fetchone():
                 return hold
-            take = "UPDATE stock SET free = free - ?2 WHERE sku = ?1 AND free >= ?2"
-            if not db.execute(take, [item.sku, item.quantity]).rowcount:
+            take = "UPDATE stock SET free = free - :quantity WHERE sku = :sku AND free >= :quantity"
+            if not db.execute(take, {"sku": item.sku, "quantity": item.quantity}).rowcount:
                 raise OutOfStock(f"fewer than {item.quantity} {item.sku} left")
             db.execute("INSERT INTO holds VALUES (?, ?, ?)", [hold, item.sku, item.quantity])
         return hold
