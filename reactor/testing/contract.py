@@ -21,13 +21,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from reactor.testing import contract_writing
+from reactor.testing import contract_carrying, contract_creating, contract_writing
 from reactor.testing.contract_ground import Broken, Check, Ground, Offer, Provider, chosen
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-PARTS = (contract_writing.laws,)
+PARTS = (contract_creating.laws, contract_writing.laws, contract_carrying.laws)
 
 
 def checks(offers: Iterable[Offer] = ()) -> list[Check]:

@@ -175,13 +175,13 @@ class Ground(Handles):
         given: dict[str, Any] = {"op": self.fresh(), "status": "running", **more}
         return Append(run=claimed.run, token=claimed.token, seq=seq, events=events, **given)
 
-    async def park(self, claimed: Claimed, seq: int = 0, **more: Any) -> Appended:
+    async def park(self, claimed: Claimed, seq: int = 0, *events: bytes, **more: Any) -> Appended:
         """The record is given back, and waits."""
-        return await self.append(claimed, seq, **{"status": "parked", "release": True, **more})
+        return await self.append(claimed, seq, *events, **{"status": "parked", "release": True, **more})
 
-    async def end(self, claimed: Claimed, seq: int = 0, **more: Any) -> Appended:
+    async def end(self, claimed: Claimed, seq: int = 0, *events: bytes, **more: Any) -> Appended:
         """The record ends."""
-        return await self.append(claimed, seq, **{"status": "succeeded", "ended": True, **more})
+        return await self.append(claimed, seq, *events, **{"status": "succeeded", "ended": True, **more})
 
     async def ended(self, run: str = "shop:1", **more: Any) -> None:
         """A run that was made and has ended."""
@@ -204,6 +204,9 @@ class Ground(Handles):
 def record_of(run: str, **more: Any) -> NewRecord:
     """A record of reactor `shop`, fingerprint "fp", due at once."""
     return NewRecord(run=run, **{"root": run, "reactor": "shop", "fingerprint": "fp", **more})
+
+
+SETTLED = Message("settled", b"done")
 
 
 def child_of(root: str, name: str, **more: Any) -> NewRecord:
