@@ -226,12 +226,25 @@ async def test_closing_while_one_is_being_opened(world):
 
 
 async def test_nothing_is_opened_while_the_engine_closes(world):
-    """A call that comes too late fails; what is open already would still be given."""
+    """A call that comes too late fails; an engine that was opened again opens them again."""
+    leaving = asyncio.Event()
+
+    @asynccontextmanager
+    async def slow():
+        yield "slow"
+        leaving.set()
+        await asyncio.sleep(5)
+
     resources = Resources()
-    await resources.close()
+    await resources.open([slow])
+    closing = asyncio.ensure_future(resources.close())
+    await leaving.wait()
     with pytest.raises(ReactorError, match="no resource is opened any more") as raised:
         await resources.open([world.provider("pool")])
     assert raised.value.code == "closing"
+    await closing
+    await resources.open([slow])
+    await resources.close()
 
 
 async def test_a_resource_that_broke_while_it_was_open_is_told_when_it_is_closed():

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from contextlib import contextmanager
 
 import pytest
 
@@ -42,20 +43,21 @@ async def test_a_site_needs_a_loop_and_nothing_else():
 
 
 async def test_threads_are_made_when_they_are_needed():
-    """A run without `def` steps has no pool; closing lets its threads go."""
+    """A run without `def` steps has no pool; closing lets its threads go, and they are made anew for who comes back."""
     site = Site()
     assert not site.has_threads
     assert await asyncio.get_running_loop().run_in_executor(site.threads, lambda: 3) == 3
     assert site.has_threads
+    pool = site.threads
     await site.close()
+    assert not site.has_threads
     with pytest.raises(RuntimeError):
-        site.threads.submit(print)
+        pool.submit(print)
 
 
 async def test_closing_closes_the_resources():
     """What steps had opened."""
     site, closed = Site(), []
-    from contextlib import contextmanager
 
     @contextmanager
     def pool():
