@@ -1,0 +1,2 @@
+-- ARGV: run, after.
+return read(ARGV[1], ARGV[2])
