@@ -21,13 +21,29 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from reactor.testing import contract_carrying, contract_creating, contract_writing
+from reactor.testing import (
+    contract_carrying,
+    contract_claiming,
+    contract_creating,
+    contract_mail,
+    contract_owning,
+    contract_settling,
+    contract_writing,
+)
 from reactor.testing.contract_ground import Broken, Check, Ground, Offer, Provider, chosen
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-PARTS = (contract_creating.laws, contract_writing.laws, contract_carrying.laws)
+PARTS = (
+    contract_creating.laws,
+    contract_writing.laws,
+    contract_carrying.laws,
+    contract_claiming.laws,
+    contract_owning.laws,
+    contract_mail.laws,
+    contract_settling.laws,
+)
 
 
 def checks(offers: Iterable[Offer] = ()) -> list[Check]:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias, TypeVar
 import anyio
 
 from reactor.errors import StoreUnavailable
+from reactor.record.keeping import session_of
 from reactor.record.store import HERE, Append, Appended, Claimed, Created, Delivered, Loaded, Message, NewRecord, Served, Store, TooLarge
 
 if TYPE_CHECKING:
@@ -32,7 +33,8 @@ class Provider:
 
     `open_store` opens a fresh handle on the same data, as another process would. `advance(seconds)` returns when the store's time has
     gone on by at least so many seconds: a virtual clock where the store allows, else a real sleep. `lease` is how long a lease is, in
-    seconds, that a check lets run out. `close` drops the data and what held them; the handles are closed before.
+    seconds, that a check lets run out: tens of milliseconds, where time is real. `close` drops the data and what held them; the handles
+    are closed before.
 
     Where a store can do more, more is asked of it (`checks(offers)`):
 
@@ -102,10 +104,6 @@ class Handles:
         """The store's time goes on."""
         await self.provider.advance(seconds)
 
-    async def outlive(self) -> None:
-        """A lease of `provider.lease` seconds runs out."""
-        await self.provider.advance(self.provider.lease * 1.2)
-
     def fresh(self, word: str = "op") -> str:
         """A name that was not used yet."""
         return f"{word}{next(self._numbers)}"
@@ -157,14 +155,25 @@ class Ground(Handles):
         is_a(await self.store.create(record), Created)
         return record
 
-    async def driven(self, run: str = "shop:1", lease: float = LONG, **more: Any) -> Claimed:
+    async def driven(self, run: str = "shop:1", **more: Any) -> Claimed:
         """A record that was created, and is claimed."""
         await self.made(run, **more)
-        return await self.taken(run, lease)
+        return await self.taken(run)
 
-    async def taken(self, run: str, lease: float = LONG) -> Claimed:
+    async def taken(self, run: str) -> Claimed:
         """A record that is there, claimed under a new session."""
-        return is_a(await self.store.claim_run(await self.session(lease), run), Claimed)
+        return is_a(await self.store.claim_run(await self.session(), run), Claimed)
+
+    async def lapse(self, session: str) -> None:
+        """The session's lease has run out."""
+        await self.store.open_session(session, self.provider.lease)  # again, so that a slow machine cannot be too late to claim
+        await self.let_pass(self.provider.lease * 1.2)
+
+    async def left(self, run: str = "shop:1", **more: Any) -> Claimed:
+        """A record that is claimed by a session whose lease has run out."""
+        claimed = await self.driven(run, **more)
+        await self.lapse(session_of(claimed.token))
+        return claimed
 
     async def append(self, claimed: Claimed, seq: int, *events: bytes, **more: Any) -> Appended:
         """An append that is written."""
