@@ -307,6 +307,7 @@ class Engine:
         live = Live(run_id, reactor, plan, runner, record, tags)
         live.created_at = site.now()
         runner.on_end = lambda _: self._over(live)
+        runner.on_broken = lambda: self._make_room(live)
         self._runs[run_id] = self._latest[live.base] = live
         return live
 
@@ -329,7 +330,12 @@ class Engine:
             self._supersede(live)
         self._ended.pop(live.run_id, None)
         self._ended[live.run_id] = live
-        if first and live.begun:
+        if first:
+            self._make_room(live)
+
+    def _make_room(self, live: Live) -> None:
+        """It is driven no more: the next of its reactor that waits may begin."""
+        if live.begun:
             self._driven[live.plan.name] -= 1
             waiting = [one for one in self._waiting.pop(live.plan.name, []) if one.runner.machine.state.ended is None]
             if waiting:

@@ -133,7 +133,7 @@ def leaves_of(value: Any) -> Iterator[str]:
     while open_values:
         one = open_values.pop()
         if isinstance(one, dict):
-            open_values += [*one.keys(), *one.values()]
+            open_values += one.values()  # not the keys: a Struct's are the names of its fields
         elif isinstance(one, list | tuple | set | frozenset):
             open_values += one
         elif one is not None and not isinstance(one, bool):

@@ -74,6 +74,7 @@ class PlanNode:
     map: MapPlan | None
     returns: Any
     definition: NodeDefinition
+    is_flag: bool = field(init=False, default=False)  # another node's `when`
     is_plain: bool = field(init=False)  # begins by being called: no `when` to ask, no source to open
 
     def __post_init__(self) -> None:
@@ -104,3 +105,6 @@ class Plan:
         """Lay out by index what a run reads at every step."""
         object.__setattr__(self, "names", tuple(node.name for node in self.nodes))
         object.__setattr__(self, "feeds", tuple(node.feeds for node in self.nodes))
+        for node in self.nodes:
+            if node.when >= 0:
+                object.__setattr__(self.nodes[node.when], "is_flag", True)

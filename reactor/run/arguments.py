@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from reactor.define.failing import StepError
+from reactor.errors import ReactorError
 from reactor.run.values import codec_of
 
 if TYPE_CHECKING:
@@ -28,6 +29,13 @@ def arguments_of(runner: Runner, order: Call, code: Any) -> tuple[Any, ...]:
         return (scope.reactor, *code.bind(scope.values, runner.opened))
     first = scope.values[order.index] if order.call == "undo" else error_of(runner, order)
     return (scope.reactor, first, *code.bind(scope.values, runner.opened))
+
+
+def unbound(error: BaseException) -> Exception:
+    """What binding raised, as a failure: a Halt or Skip out of a property is no word of a step's."""
+    if isinstance(error, Exception):
+        return error
+    return ReactorError(f"reading what a parameter is bound to raised {type(error).__name__}", code="not-bound")
 
 
 def error_of(runner: Runner, order: Call) -> StepError:

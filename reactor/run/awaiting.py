@@ -31,17 +31,29 @@ async def perform(reactor: Reactor) -> Any:
         raise cannot_park(plan)
     around = current_call()
     if around is None or around[0].site.loop is not asyncio.get_running_loop():  # in a thread of a step another loop may run
-        site = Site()
-        try:
-            return await _drive(Runner(site, Machine(plan), lambda: f"{plan.name}:{new_id()}"), reactor)
-        finally:
-            if site.resources.used or site.has_threads:
-                await _shielded(_close(site))
+        return await _alone(Runner(Site(), Machine(plan), lambda: f"{plan.name}:{new_id()}"), reactor)
     outer, order = around
     if outer.site.debug:
         said = f"{plan.name} is awaited inside the step `{order.address}`: it is no part of that saga and is not undone with it"
         warnings.warn(said, stacklevel=2)
     return await _drive(Runner(outer.site, Machine(plan), lambda: f"{plan.name}:{new_id()}", slots=outer.lend(order)), reactor)
+
+
+async def _alone(runner: Runner, reactor: Reactor) -> Any:
+    """Drive a run that has resources of its own, and close them. Whoever is cancelled while they close never gets the value."""
+    site = runner.site
+    try:
+        value = await _drive(runner, reactor)
+    except BaseException:
+        await _shielded(_close(site))
+        raise
+    try:
+        await _shielded(_close(site))
+    except asyncio.CancelledError:
+        await _take_back(runner)
+        await _shielded(_close(site))
+        raise
+    return value
 
 
 def cannot_park(plan: Plan) -> NeedsEngine:
@@ -63,20 +75,26 @@ async def _drive(runner: Runner, reactor: Reactor) -> Any:
     runner.pump()
     try:
         await runner.end
+        lanes = [lane for lane in runner.tasks if not lane.done()]
+        if lanes:
+            await asyncio.wait(lanes)  # they have nothing to do any more
     except asyncio.CancelledError:
-        runner.end = site.loop.create_future()
-        if runner.machine.state.ended is None:
-            runner.tell(StopRequested(site.now(), "", "cancel", "whoever awaited it was cancelled"))
-        elif runner.machine.state.ended == "succeeded":  # in the very turn: nobody gets its value
-            runner.tell(UndoRequested(site.now(), ""))
-        await _until_ended(runner)
+        await _take_back(runner)
         raise
-    left = [lane for lane in runner.tasks if not lane.done()]
-    if left:
-        await asyncio.wait(left)  # opened in the last turn, and with nothing to do
     if runner.machine.state.ended == "succeeded":
         return output_of(runner.machine.state)
     return value_or_raise(outcome_of(runner), undone_in(runner.machine.state))
+
+
+async def _take_back(runner: Runner) -> None:
+    """Whoever awaited the run was cancelled: cancel it, or, where it had just succeeded, undo it; under shield, to the end."""
+    state = runner.machine.state
+    runner.reopen()
+    if state.ended is None:
+        runner.tell(StopRequested(runner.site.now(), "", "cancel", "whoever awaited it was cancelled"))
+    elif state.ended == "succeeded":
+        runner.tell(UndoRequested(runner.site.now(), ""))
+    await _until_ended(runner)
 
 
 async def _until_ended(runner: Runner) -> None:
@@ -91,6 +109,8 @@ async def _until_ended(runner: Runner) -> None:
 
 async def _close(site: Site) -> None:
     """Close what the run opened. What fails in that takes nothing from how the run ended."""
+    if not (site.resources.used or site.has_threads):
+        return
     try:
         await site.close()
     except ExceptionGroup:

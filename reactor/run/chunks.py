@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import os
 import tempfile
+import weakref
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
 from reactor.define.foreign import decode_foreign
 from reactor.define.results import ElementFailure, Results
+from reactor.run.context import LOGGER
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator, Sequence
@@ -65,10 +67,18 @@ class Chunks:
         if self._held + len(data) <= SPILL:
             self._held += len(data)
             return
+        try:
+            self._spill(batch, chunk, data)
+        except OSError:
+            LOGGER.exception("a map's results cannot be written to a temporary file: they stay in memory")
+
+    def _spill(self, batch: int, chunk: Chunk, data: bytes) -> None:
         if self._file is None:
             self._file = tempfile.TemporaryFile(prefix="reactor-")  # noqa: SIM115  # it lives as long as its results
+            weakref.finalize(self, self._file.close)
         chunk.offset = self._file.seek(0, os.SEEK_END)
         self._file.write(data)
+        self._file.flush()
         self._lengths[batch] = len(data)
         chunk.data = None
 
@@ -100,7 +110,6 @@ class Chunks:
     def _bytes(self, batch: int, chunk: Chunk) -> bytes:
         if chunk.data is not None:
             return chunk.data
-        self._file.flush()
         return os.pread(self._file.fileno(), self._lengths[batch], chunk.offset)
 
     def results(self) -> Results[Any]:

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import linecache
 import os
+import reprlib
 import sysconfig
 import traceback
 from functools import partial
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -60,12 +62,12 @@ def failure_of(error: BaseException, attempt: int, arguments: dict[str, Any] | N
     only = _only(error)
     failure = Failure(
         kind=type(only).__name__,
-        message=_text(only),
+        message=_text(only, secrets),
         lineage=tuple(dict.fromkeys(name for one in (only, *exceptions_in(error)) for name in lineage_of(type(one)))),
         attempt=attempt,
         frames=frames,
-        notes=_notes(error),
-        arguments={name: _short(value) for name, value in (arguments or {}).items()},
+        notes=_notes(error, secrets),
+        arguments={name: shown(value, secrets) for name, value in (arguments or {}).items()},
         code=error.code if isinstance(error, ReactorError) else "",
         snippet=_snippet(frames[-1]) if frames else "",
     )
@@ -73,9 +75,10 @@ def failure_of(error: BaseException, attempt: int, arguments: dict[str, Any] | N
 
 
 def secret_texts(reactor: Any) -> tuple[str, ...]:
-    """The texts that a reactor's secret inputs would show as."""
+    """The texts that a reactor's secret inputs would show as, and those as a repr writes them, longest first."""
     values = values_of(reactor)
-    return tuple(text for name in inputs_of(type(reactor)).secrets for text in leaves_of(values[name]))
+    found = {text for name in inputs_of(type(reactor)).secrets for text in leaves_of(values[name])}
+    return tuple(sorted(found | {repr(text)[1:-1] for text in found}, key=len, reverse=True))
 
 
 def blotted(text: str, secrets: Sequence[str]) -> str:
@@ -104,24 +107,54 @@ def _only(error: BaseException) -> BaseException:
     return found[0] if len(found) == 1 else error
 
 
-def _text(error: BaseException) -> str:
+def _text(error: BaseException, secrets: Sequence[str]) -> str:
     try:
         text = str(error)
         if isinstance(error, BaseExceptionGroup):
             text = f"{text}: " + "; ".join(f"{type(one).__name__}: {one}" for one in exceptions_in(error))
     except Exception as broken:  # noqa: BLE001  # an author's __str__ may do anything
         text = f"its text cannot be made: {type(broken).__name__}"
+    text = blotted(text, secrets)  # before it is cut, or half a secret would be left
     return text if len(text) <= LONG else text[: LONG - 1] + "…"
 
 
-def _notes(error: BaseException) -> tuple[str, ...]:
+def _notes(error: BaseException, secrets: Sequence[str]) -> tuple[str, ...]:
     notes = getattr(error, "__notes__", None)
-    return tuple(_short(note) if not isinstance(note, str) else note for note in notes) if isinstance(notes, list) else ()
+    if not isinstance(notes, list):
+        return ()
+    return tuple(blotted(note, secrets) if isinstance(note, str) else shown(note, secrets) for note in notes)
 
 
-def _short(value: Any) -> str:
+class _Short(reprlib.Repr):
+    """A repr that never looks at more than it shows, and shows no secret: an argument may be large."""
+
+    def __init__(self, secrets: Sequence[str]) -> None:
+        super().__init__()
+        self._secrets = secrets
+        self.maxlevel, self.maxlist, self.maxtuple, self.maxdict, self.maxset = 3, 6, 6, 6, 6
+        self.maxstring = self.maxother = SHOWN
+
+    def repr1(self, x: Any, level: int) -> str:
+        fields = getattr(type(x), "__struct_fields__", None) or getattr(type(x), "__dataclass_fields__", None)
+        if fields is None or isinstance(x, type):
+            return super().repr1(x, level)
+        if level <= 0:
+            return f"{type(x).__name__}(…)"
+        said = [f"{name}={self.repr1(getattr(x, name, '?'), level - 1)}" for name in islice(fields, 6)]
+        return f"{type(x).__name__}({', '.join(said)}{', …' if len(fields) > len(said) else ''})"
+
+    def repr_str(self, x: str, level: int) -> str:
+        return super().repr_str(blotted(x, self._secrets), level)
+
+    def repr_instance(self, x: Any, _level: int) -> str:
+        text = blotted(repr(x), self._secrets)
+        return text if len(text) <= SHOWN else text[: SHOWN - 1] + "…"
+
+
+def shown(value: Any, secrets: Sequence[str] = ()) -> str:
+    """A short repr of any value, whatever its own repr does."""
     try:
-        text = repr(value)
+        text = _Short(secrets).repr(value)
     except Exception as broken:  # noqa: BLE001  # an author's __repr__ may do anything
         text = f"<{type(value).__name__}: its repr raised {type(broken).__name__}>"
     return text if len(text) <= SHOWN else text[: SHOWN - 1] + "…"

@@ -109,6 +109,10 @@ class Live:
     def may(self, command: str) -> bool:
         """Whether a command has something to do; False: it is being done already. Raises WrongState."""
         status = self.status
+        if self.runner.broken:
+            raise WrongState(
+                f"the driver of {self.run_id} broke, by a mistake of the engine's: nothing can be asked of it", code="driver-broke"
+            )
         if status == "rolling_back" and command != "restart":
             return False
         allowed = ALLOWED[command]

@@ -123,7 +123,7 @@ def as_sequence(elements: Any, map_run: MapRun) -> Sequence[Any]:
             where=map_run.node.definition.span,
             fix="map over a list or tuple, or write a @source that yields the elements",
         )
-    return elements if isinstance(elements, list | tuple | range) else list(elements)  # a deque, say, has no slices
+    return elements if isinstance(elements, tuple | range) else list(elements)  # as it is now: a step may change its list
 
 
 def element_type(node: Any) -> Any:

@@ -83,7 +83,7 @@ class Record:
         for observer in self._observers:
             try:
                 observer(Event(self.run_id, len(self.facts), fact))
-            except Exception:  # an observer never disturbs a run
+            except BaseException:  # an observer never disturbs a run
                 LOGGER.exception("an observer of %s raised", self.run_id)
         if self._woken:
             self.wake()

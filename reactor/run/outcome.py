@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Literal
 
 from reactor.define.failing import StepError
@@ -98,6 +99,7 @@ def run_failed(outcome: Failed, undone: Sequence[str]) -> RunFailed:
     notes = (what, f"undone: {', '.join(undone) or 'nothing'}")
     for raised in filter(None, (failed, error.original)):
         for note in notes:
-            if note not in getattr(raised, "__notes__", ()):
-                raised.add_note(note)
+            if note not in (getattr(raised, "__notes__", None) or ()):
+                with suppress(Exception):  # an author's exception may be frozen
+                    raised.add_note(note)
     return failed

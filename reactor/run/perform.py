@@ -31,7 +31,7 @@ from reactor.machine.events import (
     StopRequested,
 )
 from reactor.run import mapping
-from reactor.run.arguments import arguments_of, code_of
+from reactor.run.arguments import arguments_of, code_of, unbound
 from reactor.run.calls import Flight, InContext, as_coroutine, in_thread
 from reactor.run.failures import failure_of
 from reactor.run.settling import TIMEOUT, arrived, ended_by_us, failed
@@ -58,11 +58,10 @@ def begin(runner: Runner, order: Call, now: float) -> Awaitable[None] | None:
     try:
         plain = order.call == "do" and not scope.is_batch
         args = (scope.reactor, *code.bind(scope.values, runner.opened)) if plain else arguments_of(runner, order, code)
-    except Exception as error:  # noqa: BLE001  # a path may lead nowhere
-        failed(runner, order, error, now)
+    except BaseException as error:  # noqa: BLE001  # a path may lead nowhere, by way of an author's property
+        failed(runner, order, unbound(error), now)
         return None
-    if slots is not None and not runner.take_slot():  # another took it while a resource was opened
-        runner.machine.put_back(order)
+    if (slots is not None or not code.is_async) and not _room(runner, order, code):
         runner.last = now
         return None
     runner.note(CallStarted(now + runner.offset, order.address, order.call, order.attempt))
@@ -85,6 +84,18 @@ def begin(runner: Runner, order: Call, now: float) -> Awaitable[None] | None:
         failed(runner, order, error, now)
         return None
     return _land(runner, order, InContext(coro, context, future), now)
+
+
+def _room(runner: Runner, order: Call, code: PlanNode | Handler) -> bool:
+    """Take the slot, and the thread, that a call needs. False: it does not begin now."""
+    if not code.is_async and not runner.take_thread(order):
+        return False
+    if runner.take_slot():
+        return True
+    runner.machine.put_back(order)  # another took the slot while a resource was opened
+    if not code.is_async:
+        runner.site.thread_slots.give()
+    return False
 
 
 async def _open_first(runner: Runner, order: Call, code: PlanNode | Handler) -> None:
@@ -120,7 +131,7 @@ async def _land(runner: Runner, order: Call, rest: Awaitable[Any], now: float) -
         if flight.timer is not None:
             flight.timer.cancel()
         runner.landed(order)
-        _give_back(runner)
+        _give_back(runner, threads=0 if code.is_async else 1)
     if runner.released:
         return
     if flight.why is not None:
@@ -131,7 +142,9 @@ async def _land(runner: Runner, order: Call, rest: Awaitable[Any], now: float) -
         failed(runner, order, error, now)
 
 
-def _give_back(runner: Runner) -> None:
+def _give_back(runner: Runner, threads: int = 0) -> None:
+    if threads:
+        runner.site.thread_slots.give()
     if runner.slots is not None:
         runner.slots.give()
 

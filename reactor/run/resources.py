@@ -62,6 +62,7 @@ class Resources:
             if failure is not None:
                 failures.append(failure)
         self.opened.clear()
+        self.closing = False
         if failures:
             raise ExceptionGroup("resources that did not close", failures)
 

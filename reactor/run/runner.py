@@ -8,6 +8,7 @@ step is its lane's, never the runner's.
 from __future__ import annotations
 
 import asyncio
+import threading
 from contextvars import copy_context
 from typing import TYPE_CHECKING, Any, cast
 
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from reactor.run.site import Site
     from reactor.run.slots import Slots
 
+DRAWING = threading.RLock()  # a batch asks the run around it
 SLICE = 0.005  # seconds that a lane may keep the loop to itself
 
 
@@ -58,6 +60,7 @@ class Runner:
         "name",
         "note",
         "offset",
+        "on_broken",
         "on_end",
         "opened",
         "originals",
@@ -69,6 +72,7 @@ class Runner:
         "slots",
         "starting",
         "tasks",
+        "threads_granted",
     )  # fmt: skip
 
     def __init__(
@@ -97,6 +101,7 @@ class Runner:
             self.context.run(in_call.set, None)
         self.end: asyncio.Future[None] = site.loop.create_future()
         self.on_end: Callable[[Runner], None] | None = None
+        self.on_broken: Callable[[], None] | None = None
         self.counts_around = ""  # TryAgain counts around a batch
         self.secrets: tuple[str, ...] = ()
         self.flights: dict[tuple[str, str], Flight] = {}
@@ -109,6 +114,7 @@ class Runner:
         self.tasks: set[asyncio.Task[None]] = set()
         self.released = False
         self.broken = False
+        self.threads_granted = 0
         self.granted = 0  # slots that were handed over and not used yet
         self.doomed: dict[tuple[str, str], str] = {}  # calls to be cancelled as soon as they let go of the loop
         self.held = False  # facts are noted, nothing is driven yet
@@ -122,7 +128,9 @@ class Runner:
     def run_id(self) -> str:
         """`{reactor}:{id}`; drawn when first asked for."""
         if not isinstance(self.name, str):
-            self.name = self.name()
+            with DRAWING:  # a `def` step may ask in its thread
+                if not isinstance(self.name, str):
+                    self.name = self.name()
         return self.name
 
     @property
@@ -203,13 +211,16 @@ class Runner:
 
     def pump(self) -> None:
         """See to it that a lane looks for orders."""
-        if not self._pending and not self.released and not self.held:
+        if not self._pending and not self.released and not self.held and self.machine.state.ended is None:
             self._pending = True
             self._open(self._lane())
 
     def _lane_over(self, task: asyncio.Task[None]) -> None:
         self.tasks.discard(task)
-        if not task.cancelled() and (error := task.exception()) is not None:
+        if task.cancelled():  # by nobody of us, unless the run is over: another lane goes on
+            self._pending = False
+            self.pump()
+        elif (error := task.exception()) is not None:
             self.crash(error)
 
     def crash(self, error: BaseException) -> None:
@@ -219,6 +230,8 @@ class Runner:
             self.end.set_exception(error)
             self.end.exception()  # seen, whether or not anybody waits
         LOGGER.error("the driver of %s broke", self.run_id, exc_info=error)
+        if self.on_broken is not None:
+            self.on_broken()
         if self.batch is not None:
             self.batch.map_run.runner.crash(error)
 
@@ -261,18 +274,42 @@ class Runner:
         if state.timers and state.ended is None:  # a timer of a run that has ended would only keep it alive
             self._wake_at(state.timers[0][0] - self.site.offset)
         slots = self.slots
-        if slots is None:
-            return
-        if state.ready and not self._waiting and not slots.any_free():
+        if slots is not None and state.ready and not self._waiting and not slots.any_free():
             self._waiting = True
             slots.wait(Waiter(self._accept_slot))
-        while self.granted:  # handed over, and needed no more
+        self._hand_back()
+
+    def _hand_back(self) -> None:
+        """What was handed over and is needed no more, or not yet: it asks again."""
+        while self.threads_granted:
+            self.threads_granted -= 1
+            self.site.thread_slots.give()
+        while self.granted and self.slots is not None:
             self.granted -= 1
-            slots.give()
+            self.slots.give()
+
+    def take_thread(self, order: Call) -> bool:
+        """A thread for a plain `def`: a call that would have to wait for one does not begin before it has it."""
+        threads = self.site.thread_slots
+        if self.threads_granted:
+            self.threads_granted -= 1
+            return True
+        if threads.take():
+            return True
+        threads.wait(Waiter(lambda: self._accept_thread(order)))
+        return False
+
+    def _accept_thread(self, order: Call) -> bool:
+        if self.released or not self.machine.is_due(order):
+            return False
+        self.threads_granted += 1
+        self.machine.put_back(order)
+        self.pump()
+        return True
 
     def _accept_slot(self) -> bool:
         self._waiting = False
-        if self.released:
+        if self.released or self.machine.state.ended is not None:
             return False
         self.granted += 1
         self.pump()
@@ -304,6 +341,11 @@ class Runner:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+        self._hand_back()
+        here = asyncio.current_task()
+        for lane in self.tasks:
+            if lane is not here:
+                lane.cancel()  # no call is in flight: it was only just opened, or opens a resource that nobody needs now
         if not self.end.done():
             self.end.set_result(None)
         if self.on_end is not None:

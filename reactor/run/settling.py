@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+from math import inf
 from typing import TYPE_CHECKING, Any
 
 from reactor.define.outcomes import Continue, Halt, TryAgain
@@ -15,11 +16,12 @@ from reactor.define.reactor import Reactor, definition_of
 from reactor.errors import ReactorError, StepCancelled
 from reactor.machine.events import CallFailed, CallSucceeded, ChildOpened, Compensated, Halted, Skipped, StopRequested, Undone
 from reactor.run.arguments import arguments_of, code_of
-from reactor.run.failures import blotted, failure_of, secret_texts, speaks
+from reactor.run.failures import blotted, failure_of, secret_texts, shown, speaks
 from reactor.run.values import round_trip, storable
 
 if TYPE_CHECKING:
     from reactor.machine.commands import Call
+    from reactor.machine.state import Scope
     from reactor.run.runner import Runner
 
 DEPTH = 32  # reactors in reactors
@@ -36,7 +38,7 @@ def arrived(runner: Runner, order: Call, value: Any, now: float) -> None:
     if order.call == "do":
         if order.node.kind == "compose":
             _open_child(runner, order, value, at, now)
-        elif order.scope.is_batch or runner.site.debug:
+        elif order.scope.is_batch or runner.site.debug or order.node.is_flag:
             _keep(runner, order, value, at, now)
         else:
             runner.note(CallSucceeded(at, order.address, value))
@@ -47,18 +49,27 @@ def arrived(runner: Runner, order: Call, value: Any, now: float) -> None:
 
 
 def _keep(runner: Runner, order: Call, value: Any, at: float, now: float) -> None:
-    """An element's result is kept encoded; in debug, a step's comes back from its bytes."""
+    """Note a value that is more than handed on."""
     try:
-        kept = storable(order.node.returns, value) if order.scope.is_batch else round_trip(order.node.returns, value)
-    except ReactorError as error:
+        kept = kept_form(runner, order, value)
+    except Exception as error:  # noqa: BLE001  # a flag's truth may raise anything
         failed(runner, order, error, now)
     else:
         runner.note(CallSucceeded(at, order.address, kept))
 
 
+def kept_form(runner: Runner, order: Call, value: Any, *, optional: bool = False) -> Any:
+    """A value as it is kept: an element's encoded, a flag's as its truth, in debug any as it comes back from its bytes."""
+    if order.scope.is_batch:
+        return storable(order.node.returns, value, optional=optional)
+    if runner.site.debug:
+        value = round_trip(order.node.returns, value, optional=optional)
+    return bool(value) if order.node.is_flag else value
+
+
 def _open_child(runner: Runner, order: Call, child: Any, at: float, now: float) -> None:
     """A compose, or an element, returned its reactor."""
-    error = _not_a_child(order, child)
+    error = _not_a_child(runner, order, child)
     if error is not None:
         failed(runner, order, error, now)
     else:
@@ -66,17 +77,15 @@ def _open_child(runner: Runner, order: Call, child: Any, at: float, now: float) 
         runner.note(ChildOpened(at, order.address, definition_of(type(child)).name, child))
 
 
-def _not_a_child(order: Call, child: Any) -> ReactorError | None:
+def _not_a_child(runner: Runner, order: Call, child: Any) -> ReactorError | None:
     known = [one.__name__ for one in order.node.children]
     where = order.node.definition.span
     if not isinstance(child, Reactor) or type(child) not in order.node.children:
-        said = repr(child) if not isinstance(child, Reactor) else f"a {type(child).__name__}"
+        said = shown(child) if not isinstance(child, Reactor) else f"a {type(child).__name__}"
         return ReactorError(
             f"`{order.node.name}` returned {said}", code="not-a-child", where=where, known=known, fix="return one of the annotated reactors"
         )
-    depth, scope = 1, order.scope
-    while scope is not None:
-        depth, scope = depth + 1, scope.parent
+    depth = depth_of(runner, order.scope) + 1
     if depth > DEPTH:
         return ReactorError(
             f"`{order.address[:60]}…` is {depth} reactors deep, and at most {DEPTH} may be in each other",
@@ -85,6 +94,19 @@ def _not_a_child(order: Call, child: Any) -> ReactorError | None:
             fix="end the recursion earlier, or map over the work instead",
         )
     return None
+
+
+def depth_of(runner: Runner, scope: Scope) -> int:
+    """How many reactors are around a node, maps' elements counted with them."""
+    depth, around = 0, scope
+    while True:
+        depth += not around.is_batch
+        if around.parent is not None:
+            around = around.parent
+        elif runner.batch is not None:
+            around, runner = runner.batch.map_run.scope, runner.batch.map_run.runner
+        else:
+            return depth
 
 
 def _answered(runner: Runner, order: Call, answer: Any, at: float, now: float) -> None:
@@ -97,7 +119,7 @@ def _answered(runner: Runner, order: Call, answer: Any, at: float, now: float) -
         runner.note(Compensated(at, order.address, "try_again", None, answer.after))
     else:
         error = ReactorError(
-            f"the compensate of `{order.node.name}` returned {answer!r}",
+            f"the compensate of `{order.node.name}` returned {shown(answer)}",
             code="bad-answer",
             where=order.node.compensate.definition.span,
             fix="return None (the failure stands), Continue(value) or TryAgain(after)",
@@ -108,9 +130,8 @@ def _answered(runner: Runner, order: Call, answer: Any, at: float, now: float) -
 def _recover(runner: Runner, order: Call, value: Any, at: float, now: float) -> None:
     """The value of a Continue is kept like a result."""
     try:
-        if runner.site.debug:
-            value = round_trip(order.node.returns, value, optional=True)
-    except ReactorError as error:
+        value = kept_form(runner, order, value, optional=True) if order.node.kind == "step" or runner.site.debug else value
+    except Exception as error:  # noqa: BLE001  # a flag's truth may raise anything
         failed(runner, order, error, now)
     else:
         runner.note(Compensated(at, order.address, "continued", value))
@@ -165,6 +186,8 @@ def next_attempt(runner: Runner, order: Call, error: BaseException, now: float) 
     except Exception as broken:  # noqa: BLE001  # see above
         broken.__context__ = error
         return None, broken
+    if next_in is not None and not 0 <= next_in < inf:
+        return None, ValueError(f"the Retry of `{order.node.name}` says to wait {next_in} seconds")
     if next_in is not None:
         runner.began[key] = began
     return next_in, error
@@ -173,11 +196,8 @@ def next_attempt(runner: Runner, order: Call, error: BaseException, now: float) 
 def skipped(runner: Runner, order: Call, value: Any, at: float, now: float) -> None:
     """A step raised Skip: its value is kept like a result."""
     try:
-        if order.scope.is_batch:
-            value = storable(order.node.returns, value, optional=True)
-        elif runner.site.debug:
-            value = round_trip(order.node.returns, value, optional=True)
-    except ReactorError as error:
+        value = kept_form(runner, order, value, optional=True)
+    except Exception as error:  # noqa: BLE001  # a flag's truth may raise anything
         failed(runner, order, error, now)
     else:
         runner.note(Skipped(at, order.address, value, "raised"))
@@ -188,7 +208,7 @@ def _shown(runner: Runner, order: Call) -> dict[str, Any]:
     code = code_of(order)
     try:
         args = arguments_of(runner, order, code)[1:]
-    except Exception:  # noqa: BLE001  # binding them is what failed
+    except BaseException:  # noqa: BLE001  # binding them is what failed
         return {}
     names = [param.name for param in code.definition.params]
     if len(args) > len(names):

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 from reactor.run.resources import Resources
+from reactor.run.slots import Slots
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from typing import Any
 
-    from reactor.run.slots import Slots
-
+THREADS = min(32, (os.cpu_count() or 1) + 4)  # plain `def` calls at a time
 SETTLE = 30.0  # seconds that a call without a timeout has when its run is failing
 
 
@@ -24,7 +25,7 @@ class Site:
     The clock is the loop's, set once to the wall's: it never jumps, and a loop in virtual time carries it along.
     """
 
-    __slots__ = ("_threads", "clock", "debug", "fence", "loop", "offset", "resources", "settle", "slots")
+    __slots__ = ("_threads", "clock", "debug", "fence", "loop", "offset", "resources", "settle", "slots", "thread_slots")
 
     def __init__(
         self,
@@ -43,6 +44,7 @@ class Site:
         self.settle = settle
         self.debug = debug
         self.fence = 1
+        self.thread_slots = Slots(THREADS)
         self._threads: ThreadPoolExecutor | None = None
 
     def now(self) -> float:
@@ -53,7 +55,7 @@ class Site:
     def threads(self) -> ThreadPoolExecutor:
         """The private pool of plain `def` steps."""
         if self._threads is None:
-            self._threads = ThreadPoolExecutor(thread_name_prefix="reactor")
+            self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="reactor")
         return self._threads
 
     @property
@@ -65,4 +67,5 @@ class Site:
         """Close the resources and let the threads go."""
         if self._threads is not None:
             self._threads.shutdown(wait=False)
+            self._threads = None
         await self.resources.close()
