@@ -697,8 +697,8 @@ def test_the_type_of_an_elements_result():
 
 def test_how_many_elements_an_undo_would_do_something_for():
     """Counted when a batch settles: what has no undo, was skipped or failed by itself costs an undo nothing."""
-    from tests.machine.rules.test_map import batch_of
     from tests.machine.plans import Collecting, Ship
+    from tests.machine.rules.test_map import batch_of
 
     steps = batch_of(Ship, size=3).did("ship[0]").skipped("ship[1]").broke("ship[2]")
     assert undoable_in(steps.root) == 1

@@ -333,40 +333,34 @@ async def test_a_cancelled_call_may_clean_up():
         await asyncio.sleep(1)
         await run.cancel("enough")
         outcome = await run.outcome()
-        failure = [event async for event in run.events() if event.kind == "call_failed"][0].detail["failure"]
+        [failure] = [event.detail["failure"] async for event in run.events() if event.kind == "call_failed"]
     assert isinstance(outcome, Cancelled)
     assert failure["kind"] == "StepCancelled"
 
 
-async def test_a_step_that_cancels_its_own_task_strikes_nobody_else():
+@pytest.mark.parametrize("waits", [False, True], ids=["returns", "suspends"])
+async def test_a_step_that_cancels_its_own_task_strikes_nobody_else(waits):
     """Neither at once nor later: the next call of its lane never feels it."""
-    for waits in (False, True):
 
-        class Odd(Reactor):
-            @step
-            async def a(self) -> int:
-                asyncio.current_task().cancel()
-                if waits:
-                    await asyncio.sleep(1)
-                return 1
+    class Odd(Reactor):
+        @step
+        async def a(self) -> int:
+            asyncio.current_task().cancel()
+            if waits:
+                await asyncio.sleep(1)
+            return 1
 
-            @a.compensate
-            async def answer(self, error: StepError) -> None: ...
+        @step
+        async def b(self) -> int:
+            await asyncio.sleep(2)
+            return 2
 
-            @step
-            async def b(self) -> int:
-                await asyncio.sleep(2)
-                return 2
+        @step
+        async def output(self, b: int = b.result) -> int:
+            return b
 
-            @step
-            async def output(self, b: int = b.result) -> int:
-                return b
-
-        async with Engine() as engine:
-            run = await engine.start(Odd())
-            await run.outcome()
-            kinds = [(event.kind, event.address) async for event in run.events()]
-        assert ("call_succeeded", "b") in kinds
+    _, kinds = await ran(Odd())
+    assert ("call_succeeded", "b") in kinds
 
 
 # ---- other orders ----------------------------------------------------------------------------------------------------------

@@ -173,12 +173,13 @@ async def test_a_slice_of_time_is_given_back(monkeypatch):
 async def test_a_cancel_that_comes_between_two_calls_of_a_lane_is_heard(monkeypatch):
     """What follows from it is decided before the lane begins another call."""
     monkeypatch.setattr(runner, "SLICE", -1.0)
-    log = []
+    log, began = [], asyncio.Event()
 
     class Quick(Reactor):
         @step
         async def a(self) -> None:
             log.append("a")
+            began.set()
 
         @step(after=[a])
         async def output(self) -> None:
@@ -186,8 +187,7 @@ async def test_a_cancel_that_comes_between_two_calls_of_a_lane_is_heard(monkeypa
 
     async with Engine() as engine:
         run = await engine.start(Quick())
-        while not log:
-            await asyncio.sleep(0)
+        await began.wait()
         await run.cancel("now")
         await run.outcome()
     assert log == ["a"]
