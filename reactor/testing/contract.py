@@ -25,9 +25,13 @@ from reactor.testing import (
     contract_carrying,
     contract_claiming,
     contract_creating,
+    contract_finding,
+    contract_house,
     contract_mail,
     contract_owning,
+    contract_registry,
     contract_settling,
+    contract_surviving,
     contract_writing,
 )
 from reactor.testing.contract_ground import Broken, Check, Ground, Offer, Provider, chosen
@@ -43,6 +47,10 @@ PARTS = (
     contract_owning.laws,
     contract_mail.laws,
     contract_settling.laws,
+    contract_registry.laws,
+    contract_finding.laws,
+    contract_house.laws,
+    contract_surviving.laws,
 )
 
 

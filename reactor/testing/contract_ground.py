@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from itertools import count
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias, TypeVar
 
@@ -113,6 +114,13 @@ class Handles:
         name = self.fresh("process")
         await (store or self.store).open_session(name, lease)
         return name
+
+    async def remember(self) -> Callable[[], Awaitable[None]]:
+        """The data as they are now: what is given brings them back."""
+        provider = self.provider
+        if provider.snapshot is None or provider.restore is None:
+            raise Broken(f'{provider.name} offers "rewind", but has no `snapshot` and `restore`')
+        return partial(provider.restore, await provider.snapshot())
 
     async def twice(self, call: Callable[[Store], Awaitable[T]]) -> T:
         """What is answered to a call whose first reply was lost, asked again by the same handle."""
