@@ -223,7 +223,7 @@ async def a_fingerprint_stands_for_one_definition(ground: Ground) -> None:
 
 async def _told(ground: Ground, told: dict[str, anyio.Event], run: str) -> None:
     """Whoever watches is told of this run; mail is left until it is: a hint may be missed, not all of them."""
-    with anyio.move_on_after(10):
+    with anyio.move_on_after(6):
         while not told[run].is_set():
             with suppress(TimeoutError), anyio.fail_after(2):
                 await ground.tell(run, kind="settled")

@@ -10,10 +10,10 @@ from reactor.testing.contract import Provider
 OFFERS = frozenset({"days", "rewind"})
 
 
-async def provider(tmp_path) -> Provider:
+async def provider(tmp_path, kind=MemoryStore) -> Provider:
     """An empty one."""
     time = [1_700_000_000.0]
-    store = MemoryStore(clock=lambda: time[0])
+    store = kind(clock=lambda: time[0])
 
     async def open_store() -> MemoryStore:
         return store
