@@ -13,7 +13,7 @@ from reactor.define import reactor as reactors
 from reactor.define.reactor import Reactor, definition_of
 from reactor.define.seconds import Seconds, as_seconds
 from reactor.errors import Expired, NeedsEngine, ReactorError, RunConflict, UnknownRun, WrongState
-from reactor.machine.events import RunStarted, UndoRequested
+from reactor.machine.events import RunStarted, StopRequested, UndoRequested
 from reactor.machine.machine import Machine
 from reactor.plan.compile import plan_of
 from reactor.run import restarting
@@ -26,6 +26,7 @@ from reactor.run.ids import ID, new_id
 from reactor.run.live import Live
 from reactor.run.observe import Event, Record
 from reactor.run.runner import Runner
+from reactor.run.shielding import shielded
 from reactor.run.site import SETTLE, Site
 from reactor.run.slots import Slots
 
@@ -90,6 +91,7 @@ class Engine:
         self._retention = as_seconds(retention, "retention", zero=True)
         self._debug = debug
         self._site: Site | None = None
+        self._closing = False
         self._served: dict[str, type[Reactor]] = {}
         self._runs: dict[str, Live] = {}  # by whole name, in the order of their creation
         self._latest: dict[str, Live] = {}  # by the name that restarts share
@@ -101,39 +103,51 @@ class Engine:
             self._serve(reactor)
 
     async def __aenter__(self) -> Self:
-        """Open it. Once closed it can be opened again; its runs in memory are gone then."""
+        """Open it. Once closed it can be opened again; its runs in memory are forgotten then."""
         if self._site is not None:
             raise WrongState("the engine is open already", code="engine-open", fix="open it once and share it")
         self._site = Site(slots=Slots(self._concurrency), overrides=self._overrides, settle=self._settle, debug=self._debug)
         return self
 
     async def __aexit__(self, *exc: object) -> None:
-        """Close it: runs that have not ended are let go of, which for this store means that they are lost; then resources are closed."""
-        site, self._site = self._site, None
-        if site is None:
-            return
-        lost = [live for live in self._runs.values() if live.runner.machine.state.ended is None]
-        if lost:
-            LOGGER.warning("the engine closed with %d runs that had not ended: %s", len(lost), ", ".join(live.run_id for live in lost[:10]))
-        for live in lost:
-            live.record.closed = True
-            await live.runner.release()
-            if not live.runner.end.done():
-                live.runner.end.set_result(None)
-            live.record.wake()
-        last = {task for live in self._runs.values() for task in live.runner.tasks}
-        if last:
-            await asyncio.wait(last)
-        self._runs.clear()
-        self._latest.clear()
-        self._ended.clear()
-        self._driven.clear()
-        self._waiting.clear()
+        """Close it: a run in memory could not go on elsewhere, so what is going on is cancelled and undone; then resources are closed.
+
+        It waits for that, however often it is cancelled. Raises ReactorError where a resource did not close.
+        """
+        if self._site is not None:
+            await shielded(self._close(self._site))
+
+    async def _close(self, site: Site) -> None:
+        self._closing = True
         try:
+            await self._stop_all(site)
+            for live in self._runs.values():
+                live.record.close()
+            self._forget()
             await site.close()
         except ExceptionGroup as failures:
             said = "; ".join(f"{type(one).__name__}: {one}" for one in failures.exceptions)
             raise ReactorError(f"the engine is closed, but not all that it had opened: {said}", code="not-closed") from failures
+        finally:
+            self._site, self._closing = None, False
+
+    async def _stop_all(self, site: Site) -> None:
+        going = [live for live in self._runs.values() if live.is_driven]
+        for live in going:
+            live.runner.tell(StopRequested(site.now(), "", "cancel", "the engine closed"))
+        left = {live.runner.end: live.run_id for live in going if live.is_driven}
+        while left:
+            _, waiting = await asyncio.wait(left, timeout=max(site.settle, 1.0))
+            left = {end: left[end] for end in waiting}
+            if left:
+                LOGGER.warning("the engine is closing and waits for %d runs: %s", len(left), ", ".join(list(left.values())[:10]))
+        lanes = {lane for live in self._runs.values() for lane in live.runner.tasks}
+        if lanes:
+            await asyncio.wait(lanes)
+
+    def _forget(self) -> None:
+        for held in (self._runs, self._latest, self._ended, self._driven, self._waiting):
+            held.clear()
 
     # ---- runs -------------------------------------------------------------------------------------------------
 
@@ -256,7 +270,7 @@ class Engine:
         return Run(new, self)
 
     def _supersede(self, live: Live) -> None:
-        if live.successor is not None:
+        if live.successor is not None and not self._closing:
             live.superseded = True
             live.successor.runner.held = False
             self._begin(live.successor)
@@ -264,7 +278,7 @@ class Engine:
     # ---- inside -----------------------------------------------------------------------------------------------
 
     def _open_site(self) -> Site:
-        if self._site is None:
+        if self._site is None or self._closing:
             raise WrongState("the engine is not open", code="engine-closed", fix="use it as `async with Engine(…) as engine:`")
         return self._site
 

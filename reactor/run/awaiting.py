@@ -17,6 +17,7 @@ from reactor.run.failures import secret_texts
 from reactor.run.ids import new_id
 from reactor.run.outcome import outcome_of, output_of, undone_in, value_or_raise
 from reactor.run.runner import Runner
+from reactor.run.shielding import shielded
 from reactor.run.site import Site
 
 if TYPE_CHECKING:
@@ -45,13 +46,13 @@ async def _alone(runner: Runner, reactor: Reactor) -> Any:
     try:
         value = await _drive(runner, reactor)
     except BaseException:
-        await _shielded(_close(site))
+        await shielded(_close(site))
         raise
     try:
-        await _shielded(_close(site))
+        await shielded(_close(site))
     except asyncio.CancelledError:
         await _take_back(runner)
-        await _shielded(_close(site))
+        await shielded(_close(site))
         raise
     return value
 
@@ -115,18 +116,3 @@ async def _close(site: Site) -> None:
         await site.close()
     except ExceptionGroup:
         LOGGER.exception("a run is over, and what it had opened did not close")
-
-
-async def _shielded(closing: Any) -> None:
-    """Close what the run opened, whoever is cancelled meanwhile."""
-    task = asyncio.ensure_future(closing)
-    interrupted: asyncio.CancelledError | None = None
-    with anyio.CancelScope(shield=True):
-        while not task.done():
-            try:
-                await asyncio.shield(task)
-            except asyncio.CancelledError as error:
-                interrupted = error
-    task.result()
-    if interrupted is not None:
-        raise interrupted

@@ -7,9 +7,10 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 from reactor.define.seconds import Seconds, as_seconds
-from reactor.errors import StoreUnavailable, WrongState
+from reactor.errors import WrongState
 from reactor.machine.marks import DONE, RECOVERED, SKIPPED, UNDO_BACKOFF, UNDO_FAILED, UNDO_READY, UNDOING, UNDONE
 from reactor.run.context import current_call
+from reactor.run.live import let_go
 from reactor.run.outcome import undone_in, value_or_raise
 from reactor.run.preview import undo_plan
 
@@ -76,7 +77,7 @@ class Run(Generic[T]):
         async with _slot_lent(), asyncio.timeout(limit):
             while not _is_over(live):
                 if live.record.closed:
-                    raise _let_go(self.id)
+                    raise let_go(self.id)
                 before = live.predecessor if live.runner.held else None
                 await asyncio.wait([live.runner.end if before is None else before.runner.end])
                 if live.runner.end.done():
@@ -138,10 +139,6 @@ class Run(Generic[T]):
 def _is_over(live: Live) -> bool:
     """Whether it has ended, or cannot begin because the run before it is stuck."""
     return live.runner.machine.state.ended is not None or live.blocked or (live.superseded and live.outcome is not None)
-
-
-def _let_go(run_id: str) -> StoreUnavailable:
-    return StoreUnavailable(f"{run_id} was let go of: its engine closed", code="engine-closed", fix="keep the engine open until it ends")
 
 
 @asynccontextmanager

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from reactor.errors import WrongState
+from reactor.errors import StoreUnavailable, WrongState
 from reactor.machine.events import RollbackRetried, StopRequested, UndoRequested
 from reactor.machine.marks import FORWARD
 from reactor.run.outcome import outcome_of
@@ -22,6 +22,11 @@ ALLOWED: dict[str, tuple[Status, ...]] = {
     "restart": ("succeeded", "halted", "cancelled", "failed", "undone"),
     "retry_rollback": ("stuck",),
 }
+
+
+def let_go(run_id: str) -> StoreUnavailable:
+    """The refusal of a run whose engine has closed."""
+    return StoreUnavailable(f"{run_id} was let go of: its engine closed", code="engine-closed", fix="keep the engine open until it ends")
 
 
 class Live:
@@ -73,6 +78,11 @@ class Live:
             self.outcome = outcome_of(self.runner)
 
     @property
+    def is_driven(self) -> bool:
+        """Whether something of it is going on here."""
+        return self.runner.machine.state.ended is None and not self.runner.held and not self.runner.broken
+
+    @property
     def is_undone(self) -> bool:
         """Whether its end has undone what had succeeded."""
         return self.status in ("failed", "undone") or (self.status == "cancelled" and self.runner.machine.state.stop_mode != "abandon")
@@ -109,6 +119,8 @@ class Live:
     def may(self, command: str) -> bool:
         """Whether a command has something to do; False: it is being done already. Raises WrongState."""
         status = self.status
+        if self.record.closed:
+            raise let_go(self.run_id)
         if self.runner.broken:
             raise WrongState(
                 f"the driver of {self.run_id} broke, by a mistake of the engine's: nothing can be asked of it", code="driver-broke"

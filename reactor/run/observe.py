@@ -88,6 +88,11 @@ class Record:
         if self._woken:
             self.wake()
 
+    def close(self) -> None:
+        """The engine lets go of it: what is there can be read, and nothing more will come."""
+        self.closed = True
+        self.wake()
+
     def wake(self) -> None:
         """Let readers look again."""
         woken, self._woken = self._woken, []

@@ -13,6 +13,7 @@ from reactor import (
     Results,
     RunStopped,
     StepError,
+    StoreUnavailable,
     Succeeded,
     Undone,
     compose,
@@ -289,13 +290,27 @@ async def test_steps_see_the_deadline():
 
 
 async def test_closing_an_engine_leaves_nothing_running():
-    """A run in flight when its engine is closed is released; no task of it is left, and it has not failed."""
+    """A run in memory cannot go on elsewhere: when its engine is closed it is cancelled and undone; no task of it is left."""
     before = len(asyncio.all_tasks())
     async with engine() as eng:
-        await in_flight(eng)
+        run = await in_flight(eng)
     assert len(asyncio.all_tasks()) == before
-    assert world.compensated == []
-    assert world.undone == []
+    assert world.compensated == ["b"]
+    assert world.undone == ["a"]
+    assert isinstance(await run.outcome(), Cancelled)
+    with pytest.raises(StoreUnavailable):
+        await run.undo()
+
+
+async def test_closing_an_engine_lets_an_undo_end():
+    """What is being undone is undone to its end: only then is the run let go of."""
+    world.fails("output", Boom("late"))
+    world.takes("undo b", 10)
+    async with engine() as eng:
+        await eng.start(Work(), id="w")
+        await until(lambda: "undo b" in world.names("began"))
+    assert world.names("cancelled") == []
+    assert "b" in world.undone
 
 
 async def test_many_ends_leave_no_task():
