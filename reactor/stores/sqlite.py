@@ -186,11 +186,8 @@ class _Operations(_Lanes):
         return self._writer.watch(changed)
 
     async def close(self) -> None:
-        """As the port says. What was asked before is done first."""
-        try:
-            await self._reader.close()
-        finally:
-            await self._writer.close()  # the last to go folds the log into the file
+        """As the port says. What was asked before is done first; whoever is cancelled here only stops waiting for that."""
+        await self._writer.close()
 
 
 class SqliteStore(_Records, _Registry, _Operations):
@@ -233,7 +230,8 @@ class SqliteStore(_Records, _Registry, _Operations):
         if durability not in SYNCHRONOUS:
             raise ReactorError(f"there is no durability {durability!r}", code="bad-durability", known=tuple(SYNCHRONOUS))
         name = os.fspath(path)
-        store = cls(name, Writer(name, clock, durability, patience), Reader(name, clock, patience))
+        reader = Reader(name, clock, patience)
+        store = cls(name, Writer(reader, clock, durability, patience), reader)
         await store._writer.open()
         try:
             await store._reader.open()

@@ -5,6 +5,7 @@ It refuses to know what is written, and on which thread.
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import time
 from pathlib import Path
@@ -57,6 +58,7 @@ CREATE TABLE found (name TEXT, value TEXT, record INTEGER, PRIMARY KEY (name, va
 CREATE INDEX found_value ON found (value);
 CREATE TABLE sessions (name TEXT PRIMARY KEY, until REAL NOT NULL, lease REAL NOT NULL) WITHOUT ROWID;
 CREATE TABLE tombstones (run TEXT PRIMARY KEY, until REAL NOT NULL) WITHOUT ROWID;
+CREATE INDEX tombstones_until ON tombstones (until);
 CREATE TABLE definitions (fingerprint TEXT PRIMARY KEY, definition BLOB NOT NULL);
 CREATE TABLE waits (
     scope TEXT, correlation TEXT, root TEXT NOT NULL, run TEXT NOT NULL, address TEXT NOT NULL, open INTEGER NOT NULL, early BLOB NOT NULL,
@@ -85,6 +87,9 @@ def connect(path: str, durability: Durability, patience: float) -> sqlite3.Conne
     folder = Path(path).parent
     if not folder.is_dir():
         raise StoreUnavailable(f"{path}: the folder {folder} is not there", code="store-no-folder", fix=f"make it: mkdir -p {folder}")
+    if not _writable(folder) or (os.path.exists(path) and not _writable(path)):  # noqa: PTH110  # a name, not yet a file
+        meaning = MEANINGS[sqlite3.SQLITE_READONLY]
+        raise StoreUnavailable(f"{path}: {meaning.what}", code=meaning.code, fix=meaning.fix)
     until = time.monotonic() + patience
     while True:  # SQLite itself does not wait where a file changes its mode, or its last user leaves
         connection = _connected(path, patience)
@@ -101,6 +106,10 @@ def connect(path: str, durability: Durability, patience: float) -> sqlite3.Conne
             time.sleep(about(0.005))
         else:
             return connection
+
+
+def _writable(path: str | Path) -> bool:
+    return os.access(path, os.W_OK, effective_ids=os.access in os.supports_effective_ids)
 
 
 def connect_reading(path: str, patience: float) -> sqlite3.Connection:

@@ -96,28 +96,42 @@ class Lane:
 
     async def open(self) -> None:
         """Begin. Raises StoreUnavailable where the file cannot be had."""
+        begun = self.do(nothing)
         self._thread.start()
         try:
-            await self.do(nothing)
+            await begun
         except BaseException:
             await self.close()
             raise
 
-    async def do(self, work: Callable[Concatenate[Transaction, P], T], *arguments: P.args, **_none: P.kwargs) -> T:
-        """What the work returns. It is done, and once, whether or not its caller still waits. Raises StoreUnavailable."""
+    def do(self, work: Callable[Concatenate[Transaction, P], T], *arguments: P.args, **_none: P.kwargs) -> asyncio.Future[T]:
+        """What the work returns, to be awaited. It is done, and once, whether or not its caller still waits.
+
+        Raises StoreUnavailable.
+        """
         if self._closed:
             raise closed(self.path)
         future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
         self._queue.put(Asked(work, arguments, future))
-        return await future
+        return future
 
-    async def close(self) -> None:
-        """Do what was asked before, then let go of the file; the thread is gone when this returns. Cancelled, it goes alone."""
+    def stop(self) -> None:
+        """Do what was asked before, then let go of the file; nothing waits for that."""
         if not self._closed:
             self._closed = True
             self._queue.put(STOP)
+
+    async def close(self) -> None:
+        """Stop; the thread is gone when this returns. Where the wait for it is cancelled, it goes by itself."""
+        self.stop()
         await asyncio.shield(asyncio.wrap_future(self._gone))
         self._thread.join()
+
+    def wait(self) -> None:
+        """Stop, and keep this thread until the other is gone."""
+        self.stop()
+        if self._thread.ident is not None:  # it was begun
+            self._thread.join()
 
     def _live(self) -> None:
         try:
@@ -127,7 +141,7 @@ class Lane:
                     self._perform(asked)
                     del asked  # or its answer lives until the next is asked
             finally:
-                self._connection.close()
+                self._leave()
         except BaseException as error:  # noqa: BLE001  # whoever waits is told
             self._end(error)
         else:
@@ -149,6 +163,9 @@ class Lane:
 
     def _perform(self, asked: Asked) -> None:
         raise NotImplementedError
+
+    def _leave(self) -> None:
+        self._connection.close()
 
     def _next(self) -> Asked:
         return self._queue.get()

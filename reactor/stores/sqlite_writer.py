@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from reactor.stores.sqlite_file import Durability, about, connect, is_busy, unavailable
-from reactor.stores.sqlite_lanes import STOP, Answered, Asked, Lane, Transaction, Watcher, nothing
+from reactor.stores.sqlite_lanes import STOP, Answered, Asked, Lane, Reader, Transaction, Watcher, nothing
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,8 +30,9 @@ KEPT = 1024  # commits that are remembered for those who look
 class Writer(Lane):
     """Writes: all that came while one commit ran shares the next. Looks for other processes' commits while somebody watches."""
 
-    def __init__(self, path: str, clock: Callable[[], float], durability: Durability, patience: float) -> None:
-        super().__init__(path, clock)
+    def __init__(self, reader: Reader, clock: Callable[[], float], durability: Durability, patience: float) -> None:
+        super().__init__(reader.path, clock)
+        self._reader = reader
         self._durability: Durability = durability
         self._patience = patience
         self._watchers: tuple[Watcher, ...] = ()
@@ -60,6 +61,11 @@ class Writer(Lane):
         self._execute = self._connection.cursor().execute
         self._transaction = Transaction(self._execute)
         self._seen = self._newest()[0]
+
+    def _leave(self) -> None:
+        """The last of a process folds the log into the file: it must not be one that only reads."""
+        self._reader.wait()
+        super()._leave()
 
     def _newest(self) -> tuple[int, float]:
         """Number and time of the last commit."""
