@@ -18,11 +18,11 @@ from reactor.machine.machine import Machine
 from reactor.plan.compile import plan_of
 from reactor.run import restarting
 from reactor.run.awaiting import cannot_park, perform
+from reactor.run.checking import checked_id, checked_observers, checked_status, checked_tags
 from reactor.run.context import LOGGER
 from reactor.run.failures import secret_texts
 from reactor.run.finding import Page, Wanted, check_where, page_of
 from reactor.run.handle import Run
-from reactor.run.ids import ID, new_id
 from reactor.run.live import Live
 from reactor.run.observe import Event, Record
 from reactor.run.runner import Runner
@@ -85,7 +85,7 @@ class Engine:
         if concurrency < 1:
             raise ReactorError(f"`concurrency` is {concurrency}", code="bad-concurrency", fix="give a whole number from 1")
         self._overrides = resources
-        self._observers = tuple(observers)
+        self._observers = checked_observers(observers)
         self._concurrency = concurrency
         self._settle = as_seconds(settle, "settle", zero=True)
         self._retention = as_seconds(retention, "retention", zero=True)
@@ -183,13 +183,13 @@ class Engine:
             raise cannot_park(plan)
         self._serve(type(reactor))
         self._expire(site.now())
-        run_id = f"{plan.name}:{self._checked(id)}"
+        run_id = f"{plan.name}:{checked_id(id)}"
         known = self._latest.get(run_id)
         if known is not None:
             return Run(self._same(known, reactor), self)
         if run_id in self._expired:
             raise _expired(run_id)
-        live = self._make(run_id, reactor, plan, tuple(tags))
+        live = self._make(run_id, reactor, plan, checked_tags(tags))
         seconds = None if deadline is None else as_seconds(deadline, "deadline", zero=True)
         live.runner.note(_started(live, site, seconds))
         self._begin(live)
@@ -228,7 +228,7 @@ class Engine:
         self._expire(self._open_site().now())
         name = definition_of(reactor).name if isinstance(reactor, type) else reactor
         check_where(where or {}, set(self._served.values()))
-        wanted = Wanted(name, status, tag, since, until, dict(where or {}), text)
+        wanted = Wanted(name, checked_status(status), tag, since, until, dict(where or {}), text)
         page = page_of(self._runs, wanted, limit, cursor)
         return Page([Run(live, self) for live in page.items], page.cursor, page.total)
 
@@ -298,13 +298,6 @@ class Engine:
                     where=definition.span,
                     fix='give one of them another name: `class Checkout(Reactor, name="…")`',
                 )
-
-    def _checked(self, id: str | None) -> str:
-        if id is None:
-            return new_id()
-        if ID.fullmatch(str(id)) is None:
-            raise ReactorError(f"{id!r} is no id", code="bad-id", fix="use 1 to 200 of letters, digits and `_ . : @ -`")
-        return id
 
     def _same(self, live: Live, reactor: Reactor) -> Live:
         if live.reactor == reactor:

@@ -135,20 +135,18 @@ class _Short(reprlib.Repr):
         self.maxstring = self.maxother = SHOWN
 
     def repr1(self, x: Any, level: int) -> str:
+        if isinstance(x, str):
+            return super().repr1(blotted(x, self._secrets), level)
         fields = getattr(type(x), "__struct_fields__", None) or getattr(type(x), "__dataclass_fields__", None)
-        if fields is None or isinstance(x, type):
+        if isinstance(x, type) or (fields is None and not hasattr(self, f"repr_{type(x).__name__}")):
+            text = blotted(repr(x), self._secrets)
+            return text if len(text) <= SHOWN else text[: SHOWN - 1] + "…"
+        if fields is None:
             return super().repr1(x, level)
         if level <= 0:
             return f"{type(x).__name__}(…)"
         said = [f"{name}={self.repr1(getattr(x, name, '?'), level - 1)}" for name in islice(fields, 6)]
         return f"{type(x).__name__}({', '.join(said)}{', …' if len(fields) > len(said) else ''})"
-
-    def repr_str(self, x: str, level: int) -> str:
-        return super().repr_str(blotted(x, self._secrets), level)
-
-    def repr_instance(self, x: Any, _level: int) -> str:
-        text = blotted(repr(x), self._secrets)
-        return text if len(text) <= SHOWN else text[: SHOWN - 1] + "…"
 
 
 def shown(value: Any, secrets: Sequence[str] = ()) -> str:

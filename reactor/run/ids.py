@@ -1,13 +1,10 @@
-"""Ids: a uuid7 where the author gives none, and what an id may look like."""
+"""Ids: a uuid7 where the author gives none."""
 
 from __future__ import annotations
 
 import os
-import re
 import time
 import uuid
-
-ID = re.compile(r"[A-Za-z0-9_.:@-]{1,200}")
 
 
 def new_id() -> str:

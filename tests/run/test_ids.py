@@ -5,7 +5,8 @@ import uuid
 
 import pytest
 
-from reactor.run.ids import ID, new_id
+from reactor.run.checking import ID
+from reactor.run.ids import new_id
 
 
 def test_a_drawn_id_is_a_uuid7():
