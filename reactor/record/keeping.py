@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from reactor.errors import ReactorError
-from reactor.record.store import BATCH_LIMIT, EVENT_LIMIT, MESSAGE_LIMIT, Append, NewRecord, TooLarge
+from reactor.record.words import BATCH_LIMIT, EVENT_LIMIT, MESSAGE_LIMIT, Append, NewRecord, TooLarge
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
