@@ -263,7 +263,7 @@ async def test_a_deadline_is_known_at_every_depth():
     async with Engine() as engine:
         run = await engine.start(Mapped(), deadline=60)
         await run.result()
-        begun = [event async for event in run.events()][0].at
+        begun = (await anext(run.events())).at
         assert found == [pytest.approx(begun + 60)] * 3
         found.clear()
         await engine.run(Mapped())
