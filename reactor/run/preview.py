@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from reactor.machine.commands import Call, Close, End, UndoBatch
+from reactor.machine.commands import Call, Close, CloseSource, End, UndoBatch
 from reactor.machine.constants import CUT_OFF
 from reactor.machine.events import (
     BatchSettled,
@@ -98,6 +98,7 @@ def _answer(order: Command, runner: Runner, now: float) -> Event | None:
 
 ANSWERS: dict[type[Any], Callable[[Any, Runner, float], Event]] = {
     Call: lambda order, _, now: (Undone if order.call == "undo" else Compensated)(now, order.address),
+    CloseSource: lambda order, _, now: SourceEnded(now, order.address),
     UndoBatch: lambda order, _, now: BatchUndone(now, order.address, order.batch),
     Close: lambda order, _, now: Closed(now, order.address),
     End: lambda order, _, now: RunEnded(now, "", order.status),

@@ -6,6 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING, Any
 
 import anyio
+import anyio.lowlevel
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
@@ -27,3 +28,4 @@ async def shielded(work: Coroutine[Any, Any, Any]) -> None:
     task.result()
     if interrupted is not None:
         raise interrupted
+    await anyio.lowlevel.checkpoint_if_cancelled()  # the scope around was cancelled, and said nothing inside the shield
