@@ -148,11 +148,11 @@ class Around(Reactor):
 @pytest.mark.parametrize("reactor", [Asks, Around])
 async def test_what_could_be_parked_is_refused(reactor):
     """Before anything begins, with the interrupts that could; an engine in memory refuses it alike."""
-    with pytest.raises(NeedsEngine, match="`Asks.approval`") as raised:
+    with pytest.raises(NeedsEngine, match=r"`Asks\.approval`") as raised:
         await reactor()
     assert raised.value.code == "needs-engine"
     async with Engine() as engine:
-        with pytest.raises(NeedsEngine, match="`Asks.approval`"):
+        with pytest.raises(NeedsEngine, match=r"`Asks\.approval`"):
             await engine.start(reactor())
     assert LOG == []
 
@@ -187,10 +187,13 @@ async def test_a_task_group_of_anyio_waits_for_the_rollback():
         await anyio.sleep(1)
         raise OSError("sibling")
 
-    with pytest.raises(ExceptionGroup) as raised:
+    async def both():
         async with anyio.create_task_group() as group:
             group.start_soon(awaited, Two())
             group.start_soon(fails)
+
+    with pytest.raises(ExceptionGroup) as raised:
+        await both()
     assert raised.group_contains(OSError)
     assert LOG == ["first", "output", "cancelled", "undo first"]
 
