@@ -313,6 +313,7 @@ class Engine:
         runner.secrets = secret_texts(reactor)
         live = Live(run_id, reactor, plan, runner, record, tags)
         live.created_at = site.now()
+        runner.progressed = record.progress
         runner.on_end = lambda _: self._over(live)
         runner.on_broken = lambda: self._make_room(live)
         self._runs[run_id] = self._latest[live.base] = live

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
+from functools import partial
 from hashlib import blake2b
 from typing import TYPE_CHECKING, cast
 
@@ -92,8 +94,20 @@ class StepContext:
         return logging.LoggerAdapter(LOGGER, {"run_id": self.run_id, "address": self.address, "attempt": self.attempt})
 
     def progress(self, done: int, total: int | None = None) -> None:
-        """Tell whoever watches how far this call is."""
-        self._runner.progressed(self.address, done, total)
+        """Tell the engine's observers how far this call is: an event of kind `progress`, with `done` and `total` in its detail.
+
+        It is not recorded, and an awaited reactor has nobody who watches. From a plain `def` step it is told in the engine's loop.
+        """
+        site = self._runner.site
+        tell = partial(self._runner.progressed, site.now(), self.address, done, total)
+        try:
+            here = asyncio.get_running_loop() is site.loop
+        except RuntimeError:  # a thread
+            here = False
+        if here:
+            tell()
+        else:
+            site.loop.call_soon_threadsafe(tell)
 
 
 def call_counts(scope: Scope, index: int) -> list[int]:

@@ -9,15 +9,21 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from reactor.define.failing import Failure
+from reactor.machine.events import Event as Fact
 from reactor.machine.events import RunEnded
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Sequence
 
-    from reactor.machine.events import Event as Fact
-
 LOGGER = logging.getLogger("reactor")
 HIDDEN = ("at", "address", "call", "attempt", "value", "inputs", "child", "settle")  # said elsewhere, or nobody's business
+
+
+class Progress(Fact, tag="progress", frozen=True):
+    """How far a call is, by its own word."""
+
+    done: int
+    total: int | None = None
 
 
 class Event:
@@ -80,13 +86,20 @@ class Record:
     def append(self, fact: Fact) -> None:
         """Record a fact and tell whoever watches."""
         self.facts.append(fact)
+        self._tell(fact)
+        if self._woken:
+            self.wake()
+
+    def progress(self, at: float, address: str, done: int, total: int | None) -> None:
+        """Tell observers how far a call is. It is no fact: nothing follows from it, and it is not recorded."""
+        self._tell(Progress(at, address, done, total))
+
+    def _tell(self, fact: Fact) -> None:
         for observer in self._observers:
             try:
                 observer(Event(self.run_id, len(self.facts), fact))
             except BaseException:  # an observer never disturbs a run
                 LOGGER.exception("an observer of %s raised", self.run_id)
-        if self._woken:
-            self.wake()
 
     def close(self) -> None:
         """The engine lets go of it: what is there can be read, and nothing more will come."""

@@ -118,7 +118,7 @@ class Runner:
         self.granted = 0  # slots that were handed over and not used yet
         self.doomed: dict[tuple[str, str], str] = {}  # calls to be cancelled as soon as they let go of the loop
         self.held = False  # facts are noted, nothing is driven yet
-        self.progressed: Callable[[str, int, int | None], None] = _nobody_watches
+        self.progressed: Callable[[float, str, int, int | None], None] = _nobody_watches
         self._pending = False  # a lane was opened and has not begun
         self._waiting = False  # for a slot
         self._timer: asyncio.TimerHandle | None = None
@@ -370,5 +370,5 @@ class Runner:
             await asyncio.wait(self.tasks)
 
 
-def _nobody_watches(_address: str, _done: int, _total: int | None) -> None:
+def _nobody_watches(_at: float, _address: str, _done: int, _total: int | None) -> None:
     """Progress of a run that is kept nowhere."""

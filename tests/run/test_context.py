@@ -324,7 +324,7 @@ async def test_progress_is_heard_by_nobody_or_by_whoever_watches():
     told = []
     async with Engine() as engine:
         run = await engine.start(Works())
-        run._live.runner.progressed = lambda *said: told.append(said)
+        run._live.runner.progressed = lambda _at, *said: told.append(said)
         await run.result()
         assert len([event async for event in run.events()]) == 6
     assert told == [("output[0]", 1, 3), ("output[0]", 2, None)]

@@ -67,7 +67,7 @@ async def test_observers_get_every_event_as_it_is_recorded():
         run = await eng.start(Watched(), id="w")
         await run.result()
         told = [event async for event in run.events()]
-    assert [(event.seq, event.kind, event.address, event.call, event.attempt) for event in seen] == [
+    assert [(event.seq, event.kind, event.address, event.call, event.attempt) for event in seen if event.kind != "progress"] == [
         (event.seq, event.kind, event.address, event.call, event.attempt) for event in told
     ]
     kinds = "run_started call_started call_succeeded child_opened closed map_opened batch_started batch_settled run_ended"
@@ -247,3 +247,36 @@ async def test_two_reactors_of_one_name_are_an_error():
         await eng.run(First())
         with pytest.raises(ReactorError, match="same"):
             await eng.run(Second())
+
+
+async def test_progress_is_told_and_not_recorded():
+    """A step's own word of how far it is reaches the observers, from a thread and from an element too; nothing follows from it."""
+
+    class Long(Reactor):
+        @step
+        async def slow(self) -> int:
+            step_context().progress(1, 3)
+            return 1
+
+        @step
+        def threaded(self) -> int:
+            step_context().progress(2)
+            return 2
+
+        @map_over([7])
+        async def each(self, one: int) -> int:
+            step_context().progress(one, 7)
+            return one
+
+        @step
+        async def output(self, a: int = slow.result, b: int = threaded.result, c: Results[int] = each.result) -> int:
+            return a + b
+
+    seen = []
+    async with Engine(observers=[seen.append]) as eng:
+        run = await eng.start(Long(), id="p")
+        await run.outcome()
+        recorded = [event.kind async for event in run.events()]
+    told = {event.address: (event.detail.get("done"), event.detail.get("total")) for event in seen if event.kind == "progress"}
+    assert told == {"slow": (1, 3), "threaded": (2, None), "each[0]": (7, 7)}
+    assert "progress" not in recorded
