@@ -311,8 +311,9 @@ class Judge:
     def _by_itself(self, scope: Scope, node: Node) -> bool:
         """Whether something in this node was rolled back by itself, so that dependents may have followed a `Continue`."""
         path = path_of(scope.path, node.index)
-        inner = (one for one in self.scopes if one.path.startswith((f"{path}#", f"{path}[")))
-        return self.map_failed(scope, node) or any(self.failed(one.path) for one in inner)
+        inner = [one for one in self.scopes if one.path.startswith((f"{path}#", f"{path}["))]
+        maps = [(scope, node), *((one, within) for one in inner for within in one.graph.nodes)]
+        return any(self.failed(one.path) for one in inner) or any(self.map_failed(*one) for one in maps)
 
     def dependents(self, graph: Graph, node: Node) -> set[int]:
         """All that depends on it, at whatever distance."""

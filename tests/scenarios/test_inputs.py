@@ -43,6 +43,8 @@ BAD = {
     "missing": ({"order_id": None, "drop": "order_id"}, "order_id"),
     "unknown": ({"limits": 3}, "limits"),
     "constraint": ({"order_id": "x-1"}, "order_id"),
+    "wrong type in an instance": ({"lines": [Line("a", "one")]}, "lines"),
+    "constraint in an instance": ({"lines": [Line("a", 0)]}, "lines"),
     "constraint inside": ({"lines": [{"sku": "a", "count": 0}]}, "lines"),
     "cross-field rule": ({"lines": [Line("a", 99)]}, "more than the limit"),
 }
