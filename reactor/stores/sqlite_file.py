@@ -92,20 +92,26 @@ def connect(path: str, durability: Durability, patience: float) -> sqlite3.Conne
         raise StoreUnavailable(f"{path}: {meaning.what}", code=meaning.code, fix=meaning.fix)
     until = time.monotonic() + patience
     while True:  # SQLite itself does not wait where a file changes its mode, or its last user leaves
-        connection = _connected(path, patience)
         try:
-            _take_over(connection, path)
-            connection.execute(f"PRAGMA synchronous = {SYNCHRONOUS[durability]}")
-            connection.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT}")
-            connection.execute(f"PRAGMA journal_size_limit = {LOG}")
-            connection.execute("PRAGMA busy_timeout = 0")
-        except BaseException as error:
-            connection.close()
-            if not isinstance(error, sqlite3.Error) or not is_busy(error) or time.monotonic() >= until:
+            return _writing(path, durability, patience)
+        except sqlite3.Error as error:
+            if not is_busy(error) or time.monotonic() >= until:
                 raise
-            time.sleep(about(0.005))
-        else:
-            return connection
+        time.sleep(about(0.005))
+
+
+def _writing(path: str, durability: Durability, patience: float) -> sqlite3.Connection:
+    connection = _connected(path, patience)
+    try:
+        _take_over(connection, path)
+        connection.execute(f"PRAGMA synchronous = {SYNCHRONOUS[durability]}")
+        connection.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT}")
+        connection.execute(f"PRAGMA journal_size_limit = {LOG}")
+        connection.execute("PRAGMA busy_timeout = 0")
+    except BaseException:
+        connection.close()
+        raise
+    return connection
 
 
 def _writable(path: str | Path) -> bool:
@@ -114,15 +120,19 @@ def _writable(path: str | Path) -> bool:
 
 def connect_reading(path: str, patience: float) -> sqlite3.Connection:
     """A connection that only reads, to a file that `connect` has made."""
-    connection = _connected(path, patience)
-    connection.execute("PRAGMA query_only = ON")
-    return connection
+    return _connected(path, patience, read_only=True)
 
 
-def _connected(path: str, patience: float) -> sqlite3.Connection:
+def _connected(path: str, patience: float, *, read_only: bool = False) -> sqlite3.Connection:
     connection = sqlite3.connect(path, timeout=patience, isolation_level=None, cached_statements=256)
-    connection.execute(f"PRAGMA cache_size = -{CACHE}")
-    connection.execute("PRAGMA temp_store = MEMORY")
+    try:
+        connection.execute(f"PRAGMA cache_size = -{CACHE}")
+        connection.execute("PRAGMA temp_store = MEMORY")
+        if read_only:
+            connection.execute("PRAGMA query_only = ON")
+    except BaseException:
+        connection.close()
+        raise
     return connection
 
 

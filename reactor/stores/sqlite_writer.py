@@ -23,7 +23,7 @@ TRY_AGAIN = (0.0002, 0.008)  # seconds between two tries to get the file: at fir
 GROUP = 0.004  # seconds: what has come after so long waits for the next commit
 FAIR = 0.020  # seconds that we write without a break; then others get a turn
 TURN = 0.001  # seconds
-LOOK = (0.005, 0.050)  # seconds between two looks for what others wrote: after some came, when all is quiet
+LOOK = (0.005, 0.025)  # seconds between two looks for what others wrote: after some came, when all is quiet
 KEPT = 1024  # commits that are remembered for those who look
 
 

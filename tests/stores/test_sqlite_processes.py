@@ -16,7 +16,7 @@ from tests.stores.filling import append_of, driven, opened, outside
 pytestmark = pytest.mark.anyio
 APPENDING = Path(__file__).parent / "appending.py"
 FOR_EVER = 10_000_000
-KILLS = 10
+KILLS = 6
 
 
 @asynccontextmanager
