@@ -22,6 +22,7 @@ class Ground:
         self._keys = keys
         self._scripts = load_scripts()
         self._lost: list[tuple[str, str, Sequence[bytes]]] = []  # claims whose answer nobody got: shard, token, runs
+        self._giving_back: set[asyncio.Future[Any]] = set()  # … that are being given back
 
     def _call(self, name: str, prefix: str, *words: Any) -> asyncio.Future[Any]:
         """Run a script on the shard, or in the slot, of this prefix."""

@@ -107,16 +107,23 @@ class RedisOperations(Ground):
 
     async def expire(self, retention: float, tombstones: float, *, limit: int = 1000) -> int:
         """As the port says: first their correlation ids, then the runs, so that nothing is left behind where this is cut off."""
-        old = await asyncio.gather(*[self._call("old", shard, repr(retention), limit) for shard in self._keys.shards])
-        oldest = sorted((float(ended), run, shard, names) for shard, found in zip(self._keys.shards, old, strict=True) for run, ended, names in found)
-        dropped: defaultdict[str, list[bytes]] = defaultdict(list)
-        freed = []
-        for _, run, shard, names in oldest[:limit]:
-            dropped[shard].append(run)
-            freed += [self._call("free_wait", self._keys.registering(name), name, run) for name in names]
+        count = 0
+        while count < limit:
+            old = await asyncio.gather(*[self._call("old", shard, repr(retention), limit - count) for shard in self._keys.shards])
+            found = [(float(ended), run, shard, names) for shard, runs in zip(self._keys.shards, old, strict=True) for run, ended, names in runs]
+            if not found:
+                break
+            count += await self._drop(sorted(found)[: limit - count], retention, tombstones)  # fewer, where others were quicker
+        return count
+
+    async def _drop(self, runs: Sequence[tuple[float, bytes, str, Sequence[bytes]]], retention: float, tombstones: float) -> int:
+        freed = [self._call("free_wait", self._keys.registering(name), name, run) for _, run, _, names in runs for name in names]
         await asyncio.gather(*freed)
-        counts = await asyncio.gather(*[self._call("drop", shard, repr(retention), repr(tombstones), *runs) for shard, runs in dropped.items()])
-        return sum(counts)
+        by_shard: defaultdict[str, list[bytes]] = defaultdict(list)
+        for _, run, shard, _ in runs:
+            by_shard[shard].append(run)
+        dropping = [self._call("drop", shard, repr(retention), repr(tombstones), *dropped) for shard, dropped in by_shard.items()]
+        return sum(await asyncio.gather(*dropping))
 
     def watch(self, changed: Callable[[str], None]) -> Callable[[], None]:
         """As the port says."""

@@ -114,6 +114,14 @@ class RedisRecords(Ground):
         got = {run: (reactor, fence) for answer in answers for run, reactor, fence in answer or ()}
         return [_claimed(run, *got[run], token) for run in wanted if run in got]
 
+    async def held(self, session: str) -> Sequence[Claimed]:
+        """As the port says. A claim that went wrong is not among them: it is given back first."""
+        self._give_back_lost()
+        if self._giving_back:
+            await asyncio.wait(self._giving_back)
+        answers = await self._all("held", (session,))
+        return [_claimed(*one[:3], one[3].decode()) for found in answers for one in found]
+
     async def refuse(self, run: str, token: str, fingerprint: str) -> bool:
         """As the port says."""
         return bool(await self._call("refuse", self._keys.of(run), run, token, digest_of(fingerprint)))
@@ -139,8 +147,10 @@ class RedisRecords(Ground):
             *append.events,
             *(_more(append) if more else ()),
         )
+        if isinstance(answer, int):
+            return Appended(append.seq + len(append.events), answer / 1_000_000)
         if answer[0] == b"a":
-            return Appended(answer[1], float(answer[2]), answer[3] == 1)
+            return Appended(answer[1], answer[2] / 1_000_000, answer[3] == 1)
         return Behind(answer[1]) if answer[0] == b"b" else Unread() if answer[0] == b"u" else Fenced()
 
     async def deliver(self, run: str, message: Message, *, moves: bool, operation: str) -> Delivered | Refused:
@@ -170,7 +180,12 @@ class RedisRecords(Ground):
     async def renew(self, session: str) -> bool:
         """As the port says."""
         self._give_back_lost()
-        return all(await self._all("session", (session, "")))
+        leases = await self._all("session", (session, ""))
+        lease = next((one for one in leases if one is not None), None)
+        if lease is not None and None in leases:  # where it held nothing it was dropped; elsewhere it held something
+            dropped = [shard for shard, one in zip(self._keys.shards, leases, strict=True) if one is None]
+            await asyncio.gather(*[self._call("session", shard, session, lease) for shard in dropped])
+        return lease is not None
 
     async def close_session(self, session: str) -> int:
         """As the port says."""
@@ -181,13 +196,17 @@ class RedisRecords(Ground):
         """Undo a claim that nobody learnt of; tried again with the next claim or renewal where it fails."""
 
         def ended(future: asyncio.Future[Any]) -> None:
+            self._giving_back.discard(future)
             if future.cancelled() or future.exception() is not None:
                 self._lost.append((shard, token, runs))
 
         try:
-            self._call("unclaim", shard, token, *runs).add_done_callback(ended)
+            future = self._call("unclaim", shard, token, *runs)
         except StoreUnavailable:
             self._lost.append((shard, token, runs))
+        else:
+            self._giving_back.add(future)
+            future.add_done_callback(ended)
 
     def _give_back_lost(self) -> None:
         lost, self._lost = self._lost, []
@@ -256,7 +275,7 @@ def _messages(last: int, messages: Sequence[bytes]) -> tuple[Message, ...]:
 
 def _loaded(run: str, after: int | None, answer: Sequence[Any]) -> Loaded:
     """A record as `read` in lua/reading.lua gives it."""
-    (seq, token, owned, status, version, fingerprint, fence, due, kind, created, ended, parent, numbered, snapped), kept, snapshot, events, mail = answer
+    (last, token, status, version, fingerprint, fence, due, kind, created, ended, parent, numbered, snapped), kept, snapshot, events, mail = answer
     inputs, elements, chunk, shown = kept
     reactor, rest = unsized(kind)
     return Loaded(
@@ -269,9 +288,9 @@ def _loaded(run: str, after: int | None, answer: Sequence[Any]) -> Loaded:
         place=unsized(rest)[0],
         status=status.decode(),
         due=None if due is None else float(due),
-        token=token.decode() if owned else None,
+        token=None if token is None else token.decode(),
         fence=int(fence),
-        seq=int(seq),
+        seq=int(last[8:]),
         inputs=inputs or b"",
         elements=elements or b"",
         chunk=chunk,

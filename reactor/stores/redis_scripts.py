@@ -6,7 +6,6 @@ from hashlib import sha1
 from importlib.resources import files
 
 SHARED = {  # which parts a script stands on, besides `common`
-    "append": ("making", "leaving"),
     "create": ("making", "reading"),
     "deliver": ("leaving",),
     "load": ("reading",),
@@ -14,7 +13,7 @@ SHARED = {  # which parts a script stands on, besides `common`
     "peek": ("lapsing",),
 }
 NAMES = (
-    *("append", "claim", "close_session", "close_wait", "create", "deliver", "drop", "free_wait", "keep_early", "load", "mail"),
+    *("append", "claim", "close_session", "close_wait", "create", "deliver", "drop", "free_wait", "held", "keep_early", "load", "mail"),
     *("namespace", "note_wait", "now", "old", "once", "open_wait", "peek", "refuse", "rows", "session", "unclaim"),
 )
 
@@ -37,7 +36,15 @@ def load_scripts() -> dict[str, Script]:
     ['append', 'claim', 'close_session']
     """
     folder = files("reactor.stores") / "lua"
-    return {
-        name: Script(name, "\n".join((folder / f"{part}.lua").read_text(encoding="utf-8") for part in ("common", *SHARED.get(name, ()), name)))
-        for name in NAMES
-    }
+    return {name: Script(name, "\n".join((folder / f"{part}.lua").read_text(encoding="utf-8") for part in parts_of(name))) for name in NAMES}
+
+
+def parts_of(name: str) -> tuple[str, ...]:
+    """The files of a script, in their order. The plain case of an append comes first: it stands on nothing.
+
+    >>> parts_of("load")
+    ('common', 'reading', 'load')
+    """
+    if name == "append":
+        return "append", "common", "making", "leaving", "append_more"
+    return "common", *SHARED.get(name, ()), name

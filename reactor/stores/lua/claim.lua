@@ -6,16 +6,14 @@ end
 for i = 4, #ARGV, 2 do
   local run = ARGV[i]
   local r = P .. 'r:' .. run
-  local h = call('HMGET', r, 't', 'w', 'l', 'v', 'b', 'z', 'x')
-  local owned, fence = h[2] == '1', tonumber(h[7] or 0)
-  if h[4] and h[1] == token then
-    if owned then
-      got[#got + 1] = {run, reactor_of(h[3]), fence}
-    end
-  elseif h[4] then
-    local l, m, can = h[3], h[4] .. (h[5] or ''), nil
+  local h = call('HMGET', r, 't', 'l', 'v', 'b', 'z', 'x', 'k')
+  local owned, l, fence = h[1], h[2], tonumber(h[6] or 0)
+  if owned == token then
+    got[#got + 1] = {run, reactor_of(l), fence}
+  elseif l and h[7] ~= token then
+    local m, can = h[3] .. (h[4] or ''), nil
     if forced then
-      can = not h[6] and (not owned or not alive(session_of(h[1]), now))
+      can = not h[5] and (not owned or not alive(session_of(owned), now))
     else
       local due = m == ARGV[i + 1] and call('ZSCORE', P .. 'q:' .. l .. m, run)
       can = due and tonumber(due) <= now
@@ -24,9 +22,9 @@ for i = 4, #ARGV, 2 do
       fence = next_fence(fence, now)
       withdraw(run, l, m)
       if owned then
-        disown(run, h[1])
+        disown(run, owned)
       end
-      call('HSET', r, 't', token, 'w', 1, 'x', fence)
+      call('HSET', r, 't', token, 'x', fence)
       call('HDEL', r, 'd')
       call('SADD', P .. 'c:' .. session, run)
       got[#got + 1] = {run, reactor_of(l), fence}

@@ -1,9 +1,9 @@
 -- What every script begins with. KEYS[1] is the prefix of one shard, `rx:{namespace}:{<shard>}:` with its literal hash tag: every
 -- other key is that prefix and a family, so a script stays in one slot.
 --
---   r:<run>  a record's hash: n seq, t last token, w "1" where it is claimed, s status, v version, f fingerprint, x fence, d due,
---            l reactor and place, b refused by, c created, z ended, p parent, o last operation, a when, e its seq,
---            m highest message number, q read up to, g waiting signals, u seq of the snapshot
+--   r:<run>  a record's hash: t token, k the last one that was given back unused, s status, v version, f fingerprint, x fence, d due,
+--            l reactor and place, b refused by, c created, z ended, p parent, o last operation (8 bytes) and seq, a its time in microseconds,
+--            m highest message number, g waiting signals, u seq of the snapshot
 --   e:<run>  its events     m:<run>  its mail      d:<run>  its deliveries     i:<run> inputs     b:<run> elements     k:<run> chunk
 --   s:<run>  its snapshot   j:<run>  tags, index   y:<root> its children       u:<root> its correlation ids    x:<run> its tombstone
 --   q:<lane> what is due and unclaimed of one reactor, place, version and refusals, by time      L:<l> which such lanes there are

@@ -1,10 +1,10 @@
 -- ARGV: the record.
 local record = record_of_words()
 local run, token = record.run, record.token
-local h = call('HMGET', P .. 'r:' .. run, 't', 'w', 'c', 'x')
-if h[3] then
-  if token ~= '' and h[1] == token and h[2] == '1' then
-    return {'c', h[3], tonumber(h[4])}
+local h = call('HMGET', P .. 'r:' .. run, 't', 'c', 'x')
+if h[2] then
+  if token ~= '' and h[1] == token then
+    return {'c', h[2], tonumber(h[3])}
   end
   return {'l', read(run, '-')}
 end

@@ -2,14 +2,14 @@
 local now, count = clock(), 0
 
 local function drop(run)
-  local h = call('HMGET', P .. 'r:' .. run, 'l', 'v', 'b', 't', 'w', 's', 'c', 'p')
+  local h = call('HMGET', P .. 'r:' .. run, 'l', 'v', 'b', 't', 's', 'c', 'p')
   if h[1] then
     withdraw(run, h[1], h[2] .. (h[3] or ''))
-    if h[5] == '1' then
+    if h[4] then
       disown(run, h[4])
     end
-    if not h[8] then
-      list_run(run, h[1], h[6], h[7], -1)
+    if not h[7] then
+      list_run(run, h[1], h[5], h[6], -1)
     end
   end
   local shown = call('GET', P .. 'j:' .. run)

@@ -2,9 +2,9 @@
 local function lapse(session)
   local ended, held = call('ZSCORE', P .. 'z', session), P .. 'c:' .. session
   for _, run in ipairs(call('SPOP', held, 500)) do
-    local h = call('HMGET', P .. 'r:' .. run, 't', 'w', 'l', 'v', 'b')
-    if h[2] == '1' and session_of(h[1]) == session then
-      offer(run, h[3], h[4] .. (h[5] or ''), tonumber(ended))
+    local h = call('HMGET', P .. 'r:' .. run, 't', 'l', 'v', 'b')
+    if h[1] and session_of(h[1]) == session then
+      offer(run, h[2], h[3] .. (h[4] or ''), tonumber(ended))
       call('SADD', P .. 'cl:' .. session, run)
     end
   end

@@ -1,6 +1,6 @@
 -- A message is left: s signal, t settled, c cancel, u undo, r retry_rollback, x restart.
 local REOPENING = {u = true, x = true, r = true}
-local LEFT = {'s', 'w', 'z', 'm', 'l', 'v', 'b', 'c', 'p', 'g'}
+local LEFT = {'s', 't', 'z', 'm', 'l', 'v', 'b', 'c', 'p', 'g'}
 
 local function takes(h, kind)
   return h[1] and (not h[3] or REOPENING[kind])
@@ -13,7 +13,7 @@ local function leave(run, h, kind, body, moves, now)
   if kind == 's' then
     call('HINCRBY', r, 'g', 1)
   end
-  local moved = moves and h[2] ~= '1'
+  local moved = moves and not h[2]
   if moved then
     call('HSET', r, 'd', exact(now))
     if h[3] then

@@ -24,7 +24,7 @@ end
 local function make(record, now)
   local run, parent, l, due, token = record.run, record.parent, record.l, record.due, record.token
   local r, m, fence, created = P .. 'r:' .. run, record.version, next_fence(0, now), exact(now)
-  call('HSET', r, 'n', #record.events, 's', record.status, 'v', m, 'f', record.fingerprint, 'x', fence, 'l', l, 'c', created)
+  call('HSET', r, 'o', '--------' .. #record.events, 's', record.status, 'v', m, 'f', record.fingerprint, 'x', fence, 'l', l, 'c', created)
   if parent ~= '' then
     call('HSET', r, 'p', parent)
   else
@@ -49,7 +49,7 @@ local function make(record, now)
   end
   if token ~= '' then
     local session = session_of(token)
-    call('HSET', r, 't', token, 'w', 1)
+    call('HSET', r, 't', token)
     if alive(session, now) then
       call('SADD', P .. 'c:' .. session, run)
     else

@@ -6,8 +6,6 @@ from contextlib import asynccontextmanager
 from itertools import count
 from typing import TYPE_CHECKING
 
-from redis.exceptions import ConnectionError as RedisConnectionError
-
 from reactor.stores.redis import RedisStore
 from reactor.stores.redis_scripts import Script
 from reactor.testing.contract import Provider
@@ -32,18 +30,11 @@ def told(store: RedisStore, name: str) -> RedisStore:
 
 @asynccontextmanager
 async def lose_reply(store: RedisStore) -> AsyncIterator[None]:
-    """The next answer is read, and the connection lost before anybody sees it."""
-    connection = store._wire._connection
-    read = connection.read_response
-
-    async def lost(*given, **more):
-        connection.read_response = read
-        await read(*given, **more)
-        raise RedisConnectionError("the reply was lost on its way")
-
-    connection.read_response = lost
+    """The next answer comes, and the connection is lost before anybody sees it."""
+    line = store._wire._line
+    line.data_received = lambda _: line._break(ConnectionResetError("the reply was lost on its way"))
     yield
-    connection.read_response = read
+    del line.data_received
 
 
 async def provider(tmp_path) -> Provider:
