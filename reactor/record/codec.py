@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from reactor.define.foreign import decode_foreign, encode_foreign
+from reactor.define.kinds import name_of
 from reactor.errors import ResultNotStorable
 
 LIMIT = 1 << 20  # bytes a result may take
@@ -75,7 +76,7 @@ class Codec:
             raise self._refusal(value, f"it cannot be compared: {type(error).__name__}: {error}") from error
 
     def _refusal(self, value: Any, why: str, fix: str = "") -> ResultNotStorable:
-        declared = getattr(self.type, "__name__", None) or repr(self.type)
+        declared = name_of(self.type)
         return ResultNotStorable(
             f"a value of type {type(value).__name__} does not survive as {declared}: {why}",
             code="result-not-storable",
@@ -85,12 +86,14 @@ class Codec:
 
 def same(again: Any, value: Any) -> bool:
     """Whether a value came back as it was. NaN is itself, and objects that compare by identity are taken at their type's word."""
-    if again == value or getattr(type(value), "__eq__", None) is object.__eq__:
+    if again == value:
         return True
     if isinstance(value, float):
         return value != value and again != again  # noqa: PLR0124  # NaN
     if type(again) is not type(value):
         return False
+    if getattr(type(value), "__eq__", None) is object.__eq__:
+        return True
     if isinstance(value, dict):
         return again.keys() == value.keys() and all(same(again[key], value[key]) for key in value)
     if isinstance(value, list | tuple):

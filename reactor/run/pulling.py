@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from reactor.errors import SourceChanged
 from reactor.run.context import LOGGER
+from reactor.run.failures import exceptions_in
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -56,12 +57,7 @@ class Puller:
             self._asked.clear()
             self._give(taken)
         finally:
-            close = getattr(iterator, "aclose", None)
-            if close is not None:
-                try:
-                    await close()
-                except Exception:  # noqa: BLE001  # an author's `finally` may raise anything
-                    LOGGER.exception("a source did not close")
+            await _close(iterator)
 
     def _rise(self, key: Any) -> None:
         """Where it goes on after a takeover is the last key's place: that must be one place."""
@@ -99,6 +95,18 @@ class Puller:
         task.cancel()
         await asyncio.wait([task])
         self._refuse(None)  # where it had not had its first turn
+
+
+async def _close(iterator: Any) -> None:
+    """Close a source early. That it was left early is all that a clean close may raise."""
+    close = getattr(iterator, "aclose", None)
+    if close is None:
+        return
+    try:
+        await close()
+    except BaseException as error:  # noqa: BLE001  # an author's `finally` may raise anything
+        if not all(isinstance(one, GeneratorExit | asyncio.CancelledError) for one in exceptions_in(error)):
+            LOGGER.exception("a source did not close")
 
 
 class RaisedInSource(Exception):
