@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -75,6 +76,15 @@ def types(session: nox.Session) -> None:
 def tests(session: nox.Session) -> None:
     """All tests but the type checkers' own."""
     session.install("-e", ".[examples]", *group("test"))
+    session.run("pytest", "--ignore=tests/typing", *session.posargs)
+
+
+@nox.session
+def lowest(session: nox.Session) -> None:
+    """All tests on the lowest versions of the five dependencies that we claim to run on."""
+    session.install(
+        "-e", ".[examples]", *group("test"), *(re.sub(r">=([\d.]+).*", r"~=\1.0", said) for said in PROJECT["project"]["dependencies"])
+    )
     session.run("pytest", "--ignore=tests/typing", *session.posargs)
 
 
