@@ -22,7 +22,7 @@ from reactor.stores.redis_server import SECTIONS, Namespace, StoreUnfit, check, 
 from reactor.stores.redis_wire import Wire
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
     from typing import Any, Self
 
     from redis.asyncio.connection import AbstractConnection
@@ -71,7 +71,7 @@ class RedisStore(RedisRecords, RedisRegistry, RedisOperations):
 
         return end
 
-    def _ends(self) -> asyncio.Future[Sequence[Any]]:
+    def _ends(self) -> asyncio.Future[list[Any]]:
         """The newest entry of each shard's stream."""
         return asyncio.gather(*[self._wire.send("XREVRANGE", f"{shard}ev", "+", "-", "COUNT", 1) for shard in self._keys.shards])
 

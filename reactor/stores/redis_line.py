@@ -50,7 +50,7 @@ class Line(asyncio.Protocol):
         self._transport.write(data)
 
     def _look(self) -> None:
-        """Break a connection on which nothing was heard for too long. A timer that rests while all is answered costs a round trip nothing."""
+        """Break a connection on which nothing was heard for too long. One timer for many round trips costs each of them nothing."""
         self._watch = None
         if self._owner.pending():
             silent = self._loop.time() - self._heard

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -11,7 +12,7 @@ import msgspec
 from reactor.record.keeping import cursor_of, has_text, place_of
 from reactor.record.store import Row
 from reactor.stores.redis_ground import Ground
-from reactor.stores.redis_records import _sized, input_key, unsized
+from reactor.stores.redis_records import input_key, sized, unsized
 from reactor.stores.redis_server import SECTIONS, Health, facts_of, health_of
 
 if TYPE_CHECKING:
@@ -80,7 +81,7 @@ class RedisOperations(Ground):
         before = "+inf" if wanted.until is None else f"({wanted.until!r}"
         since = "-inf" if wanted.since is None else repr(wanted.since)
         place = ("", "") if after is None else (repr(after[0]), after[1])
-        chosen = (b"" if wanted.reactor is None else _sized(wanted.reactor), wanted.status or "")
+        chosen = (b"" if wanted.reactor is None else sized(wanted.reactor), wanted.status or "")
         total, rows = await self._call("rows", shard, limit, since, before, *place, wanted.base, *chosen)
         return total, [_row(row) for row in rows if row[1] is not None]
 
@@ -110,7 +111,9 @@ class RedisOperations(Ground):
         count = 0
         while count < limit:
             old = await asyncio.gather(*[self._call("old", shard, repr(retention), limit - count) for shard in self._keys.shards])
-            found = [(float(ended), run, shard, names) for shard, runs in zip(self._keys.shards, old, strict=True) for run, ended, names in runs]
+            found = [
+                (float(ended), run, shard, names) for shard, runs in zip(self._keys.shards, old, strict=True) for run, ended, names in runs
+            ]
             if not found:
                 break
             count += await self._drop(sorted(found)[: limit - count], retention, tombstones)  # fewer, where others were quicker
@@ -139,7 +142,8 @@ class RedisOperations(Ground):
         return health_of(facts, fsync, self._keys)
 
 
-class Wanted(msgspec.Struct, frozen=True):
+@dataclass(frozen=True, slots=True)
+class Wanted:
     """What is looked for; None and empty are for anything."""
 
     reactor: str | None

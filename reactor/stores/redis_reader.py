@@ -31,7 +31,12 @@ class Reader:
     """Calls whoever watches with the names of the records that changed. `newest` asks for the newest entry of each stream."""
 
     def __init__(
-        self, make: Callable[[], AbstractConnection], streams: Sequence[str], newest: Callable[[], Awaitable[Sequence[Any]]], *, timeout: float
+        self,
+        make: Callable[[], AbstractConnection],
+        streams: Sequence[str],
+        newest: Callable[[], Awaitable[Sequence[Any]]],
+        *,
+        timeout: float,
     ) -> None:
         self._make = make
         self._newest = newest

@@ -76,9 +76,11 @@ class RedisRecords(Ground):
 
     async def _due(self, serves: Sequence[Served], place: str, limit: int) -> list[tuple[float, bytes, bytes]]:
         """What could be claimed now: since when it is due, its name, its lane; the longest due first."""
-        served = [word for one in serves for word in (_sized(one.name), one.version, digest_of(one.fingerprint))]
-        answers = await self._all("peek", (_sized(place), limit, *served))
-        due = [(float(since), run, lane) for found in answers for run, lane, since in zip(found[::3], found[1::3], found[2::3], strict=True)]
+        served = [word for one in serves for word in (sized(one.name), one.version, digest_of(one.fingerprint))]
+        answers = await self._all("peek", (sized(place), limit, *served))
+        due = [
+            (float(since), run, lane) for found in answers for run, lane, since in zip(found[::3], found[1::3], found[2::3], strict=True)
+        ]
         return sorted(due)[:limit]
 
     async def _take(self, session: str, wanted: Sequence[tuple[bytes, bytes]], *, forced: bool = False) -> list[Claimed] | None:
@@ -100,7 +102,11 @@ class RedisRecords(Ground):
         return self._learn(token, [run for run, _ in wanted], shards, asked)
 
     def _learn(
-        self, token: str, wanted: Sequence[bytes], shards: Mapping[str, Sequence[tuple[bytes, bytes]]], asked: Mapping[str, asyncio.Future[Any]]
+        self,
+        token: str,
+        wanted: Sequence[bytes],
+        shards: Mapping[str, Sequence[tuple[bytes, bytes]]],
+        asked: Mapping[str, asyncio.Future[Any]],
     ) -> list[Claimed] | None:
         """What the shards answered, in the order that was wanted. Raises StoreUnavailable only where none of them did."""
         answers = [future.result() for future in asked.values() if future.exception() is None]
@@ -112,7 +118,7 @@ class RedisRecords(Ground):
         if all(answer is None for answer in answers):
             return None
         got = {run: (reactor, fence) for answer in answers for run, reactor, fence in answer or ()}
-        return [_claimed(run, *got[run], token) for run in wanted if run in got]
+        return [_claimed(run, got[run][0], got[run][1], token) for run in wanted if run in got]
 
     async def held(self, session: str) -> Sequence[Claimed]:
         """As the port says. A claim that went wrong is not among them: it is given back first."""
@@ -120,7 +126,7 @@ class RedisRecords(Ground):
         if self._giving_back:
             await asyncio.wait(self._giving_back)
         answers = await self._all("held", (session,))
-        return [_claimed(*one[:3], one[3].decode()) for found in answers for one in found]
+        return [_claimed(run, reactor, fence, token.decode()) for found in answers for run, reactor, fence, token in found]
 
     async def refuse(self, run: str, token: str, fingerprint: str) -> bool:
         """As the port says."""
@@ -223,7 +229,8 @@ def digest_of(fingerprint: str) -> str:
     return blake2b(fingerprint.encode(), digest_size=8).hexdigest()
 
 
-def _sized(text: str) -> bytes:
+def sized(text: str) -> bytes:
+    """A text behind its length, so that what follows is not taken for a part of it."""
     data = text.encode()
     return b"%d:%b" % (len(data), data)
 
@@ -240,15 +247,15 @@ def unsized(data: bytes) -> tuple[str, bytes]:
 
 def input_key(name: str, value: str) -> bytes:
     """Under which key the runs of one indexed input are listed."""
-    return _sized(name) + value.encode()
+    return sized(name) + value.encode()
 
 
 def _words(record: NewRecord) -> list[Any]:
     """A record as lua/making.lua takes it."""
-    inputs = [_sized(name) + value.encode() for name, value in record.index.items()]
+    inputs = [sized(name) + value.encode() for name, value in record.index.items()]
     shown = pack((record.tags, record.index, [key.decode() for key in inputs])) if record.tags or record.index else b""
     due = "" if record.due is None else repr(record.due)
-    kind = _sized(record.reactor) + _sized(record.place)
+    kind = sized(record.reactor) + sized(record.place)
     named = (record.run, record.root, record.parent or "", kind, record.version, record.fingerprint, record.status, due, record.token or "")
     lists = (word for words in (record.tags, inputs, record.events) for word in (len(words), *words))
     return [*named, record.inputs, record.elements, shown, *lists]
@@ -275,7 +282,13 @@ def _messages(last: int, messages: Sequence[bytes]) -> tuple[Message, ...]:
 
 def _loaded(run: str, after: int | None, answer: Sequence[Any]) -> Loaded:
     """A record as `read` in lua/reading.lua gives it."""
-    (last, token, status, version, fingerprint, fence, due, kind, created, ended, parent, numbered, snapped), kept, snapshot, events, mail = answer
+    (
+        (last, token, status, version, fingerprint, fence, due, kind, created, ended, parent, numbered, snapped),
+        kept,
+        snapshot,
+        events,
+        mail,
+    ) = answer
     inputs, elements, chunk, shown = kept
     reactor, rest = unsized(kind)
     return Loaded(

@@ -44,7 +44,9 @@ class RedisRegistry(Ground):
         """As the port says."""
         check_message(correlation_id, body)
         name = wait_name(scope, correlation_id)
-        sender = blake2b(body if delivery_id is None else delivery_id.encode(), digest_size=16, person=b"" if delivery_id is None else b"delivery")
+        sender = blake2b(
+            body if delivery_id is None else delivery_id.encode(), digest_size=16, person=b"" if delivery_id is None else b"delivery"
+        )
         prefix = self._keys.registering(name)
         answer: Literal["kept", "duplicate", "full", "open"] = (
             await self._call("keep_early", prefix, name, sender.digest(), body, EARLY_KEPT, EARLY_LIMIT)

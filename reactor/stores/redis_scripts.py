@@ -36,7 +36,9 @@ def load_scripts() -> dict[str, Script]:
     ['append', 'claim', 'close_session']
     """
     folder = files("reactor.stores") / "lua"
-    return {name: Script(name, "\n".join((folder / f"{part}.lua").read_text(encoding="utf-8") for part in parts_of(name))) for name in NAMES}
+    return {
+        name: Script(name, "\n".join((folder / f"{part}.lua").read_text(encoding="utf-8") for part in parts_of(name))) for name in NAMES
+    }
 
 
 def parts_of(name: str) -> tuple[str, ...]:

@@ -24,7 +24,7 @@ SECTIONS = ("server", "memory", "persistence", "replication")
 
 
 class StoreUnfit(ReactorError):
-    """This server, or this namespace, cannot keep runs: what must be changed is not in the program."""
+    """A server, or a namespace, that cannot keep runs: what must be changed is not in the program."""
 
     code = "store-unfit"
 
@@ -108,7 +108,9 @@ def connections(url: str, *, timeout: float) -> Callable[[], AbstractConnection]
     try:
         pool = ConnectionPool.from_url(url, **given)
     except ValueError as error:
-        raise ReactorError(f"{url!r} is no URL of a Redis: {error}", code="bad-store-url", fix="say `redis://host:6379/0?namespace=shop`") from error
+        raise ReactorError(
+            f"{url!r} is no URL of a Redis: {error}", code="bad-store-url", fix="say `redis://host:6379/0?namespace=shop`"
+        ) from error
     if not issubclass(pool.connection_class, UnixDomainSocketConnection):
         pool.connection_kwargs["socket_keepalive"] = True
     return pool.make_connection
@@ -133,7 +135,9 @@ def check(facts: dict[str, str]) -> None:
     policy = facts.get("maxmemory_policy", "noeviction")
     if policy != "noeviction":
         said = f"this server drops keys when it is full (`maxmemory-policy {policy}`): a run could lose its record"
-        raise StoreUnfit(said, code="store-evicts", fix="set `maxmemory-policy noeviction`, in its configuration too; caches need a server of their own")
+        raise StoreUnfit(
+            said, code="store-evicts", fix="set `maxmemory-policy noeviction`, in its configuration too; caches need a server of their own"
+        )
 
 
 def spoken(facts: dict[str, str]) -> tuple[str, str]:

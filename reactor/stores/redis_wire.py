@@ -59,6 +59,7 @@ class Wire:
         self._mending: asyncio.Task[None] | None = None
         self._failures = 0
         self._idle: asyncio.Future[None] | None = None  # somebody waits for all to be answered
+        self._taught: set[Script | None] = set()  # what the server is being told
         self._closed = False
         self.server: str | None = None  # the run_id of the server that answered last
         self.when_other_server: list[Callable[[], None]] = []  # told when it is another one, or the same started anew
@@ -116,7 +117,9 @@ class Wire:
         command = self._sent.popleft()
         if isinstance(reply, Exception):
             self._refused(command, str(reply))
-        elif command.future is not None and not command.future.done():
+        elif command.future is None:
+            self._taught.discard(command.script)
+        elif not command.future.done():
             command.future.set_result(reply)
         self._failures = 0
         if self._idle is not None and not self._sent and not self._waiting and not self._idle.done():
@@ -125,13 +128,20 @@ class Wire:
     def _refused(self, command: _Command, said: str) -> None:
         """The server answered with an error."""
         if said.startswith("NOSCRIPT") and command.script is not None:
-            self._waiting.extendleft((command, _Command(("SCRIPT", "LOAD", command.script.text), None, None, command.deadline)))
-            self._flush_soon()
+            self._teach(command, command.script)
         elif said.startswith(PASSING):
             self._sent.appendleft(command)
             raise ConnectionResetError(said)  # perhaps it is no longer the one to speak to: connect anew, ask again
         elif command.future is not None and not command.future.done():
             command.future.set_exception(refusal(said))
+
+    def _teach(self, command: _Command, script: Script) -> None:
+        """The server does not know a script, or has forgotten it: it is told, once, and asked again."""
+        if script not in self._taught:
+            self._taught.add(script)
+            self._waiting.appendleft(_Command(("SCRIPT", "LOAD", script.text), script, None, command.deadline))
+        self._waiting.append(command)
+        self._flush_soon()
 
     def lost(self, line: Line, error: BaseException) -> None:
         """The connection broke: whoever is out of patience is told, the others are sent again."""
@@ -139,6 +149,7 @@ class Wire:
             return
         self._line = None
         self._failures += 1
+        self._taught.clear()
         self._sent.extend(self._waiting)
         self._waiting, self._sent = self._sent, deque()
         self._give_up(error, self._loop.time())
@@ -241,6 +252,8 @@ def refusal(said: str) -> StoreUnavailable:
 
 def unreachable(error: BaseException) -> StoreUnavailable:
     """What a caller is told where the server did not answer in time."""
-    told = StoreUnavailable(f"Redis cannot be reached: {said_by(error)}", fix="see that it runs and that the URL is right; asking again is safe")
+    told = StoreUnavailable(
+        f"Redis cannot be reached: {said_by(error)}", fix="see that it runs and that the URL is right; asking again is safe"
+    )
     told.__cause__ = error if isinstance(error, Exception) else None
     return told
