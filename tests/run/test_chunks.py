@@ -153,6 +153,19 @@ async def test_the_file_lives_as_long_as_its_results():
 
 
 @pytest.mark.usefixtures("_small")
+async def test_a_full_disk_takes_nothing_from_a_map(monkeypatch, caplog):
+    """Its results stay in memory then, and that is logged."""
+
+    def full(**_):
+        raise OSError("no space left")
+
+    monkeypatch.setattr(room.tempfile, "TemporaryFile", full)
+    made = filled(*(chunk(number, ["x" * 90]) for number in range(5)), element=str)
+    assert await made.results().all() == ["x" * 90] * 5
+    assert "no space left" in caplog.text
+
+
+@pytest.mark.usefixtures("_small")
 async def test_a_map_that_spilled_reads_and_undoes_as_any_other():
     """Through a whole run."""
     undone = []

@@ -311,24 +311,34 @@ async def test_a_logger_knows_where_it_is(caplog):
     assert (record.run_id, record.address, record.attempt, record.name) == ("Logs:l", "output", 1, "reactor")
 
 
-async def test_progress_is_heard_by_nobody_or_by_whoever_watches():
-    """It is no fact: the record does not grow by it."""
+async def test_progress_is_heard_by_observers():
+    """From steps, elements and threads, in the engine's loop; it is no fact: the record does not grow by it."""
+    loop, told = asyncio.get_running_loop(), []
+
+    def watch(event):
+        if event.kind == "progress":
+            assert asyncio.get_running_loop() is loop
+            told.append((event.address, event.detail))
 
     class Works(Reactor):
         @map_over([1])
-        async def output(self, one: int) -> int:
+        async def some(self, one: int) -> int:
             step_context().progress(1, 3)
-            step_context().progress(2)
+            await asyncio.to_thread(step_context().progress, 2)
             return one
 
-    told = []
-    async with Engine() as engine:
+        @step(after=[some])
+        def output(self) -> int:
+            step_context().progress(7, 9)
+            return 1
+
+    async with Engine(observers=[watch]) as engine:
         run = await engine.start(Works())
-        run._live.runner.progressed = lambda _at, *said: told.append(said)
         await run.result()
-        assert len([event async for event in run.events()]) == 6
-    assert told == [("output[0]", 1, 3), ("output[0]", 2, None)]
-    assert len(await Works()) == 1
+        await asyncio.sleep(1)
+        assert "progress" not in {event.kind async for event in run.events()}
+    assert told == [("some[0]", {"done": 1, "total": 3}), ("some[0]", {"done": 2}), ("output", {"done": 7, "total": 9})]
+    assert await Works() == 1, "an awaited reactor has nobody who watches"
 
 
 async def test_a_fence_is_a_number():

@@ -138,8 +138,14 @@ def test_a_large_argument_is_not_gone_through():
         lines: list[int]
         note: str
 
+    class Deep(Struct):
+        inside: object
+
     order = Order(Counted(range(1_000_000)), "x" * 1_000_000)
-    shown = failure_of(raised(Declined("no")), 1, {"order": order, "deep": [[[[[[1]]]]]]}).arguments
+    structs = Deep(Deep(Deep(Deep(Deep(1)))))
+    shown = failure_of(raised(Declined("no")), 1, {"order": order, "deep": [[[[[[1]]]]]], "structs": structs}).arguments
+    assert shown["structs"].count("Deep(inside=") < 5
+    assert "Deep(…)" in shown["structs"]
     assert shown["order"].startswith("Order(lines=[0, 1, 2")
     assert len(shown["order"]) <= failures.SHOWN
     assert Counted.reads < 100

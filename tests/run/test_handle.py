@@ -14,6 +14,7 @@ from reactor import (
     Results,
     RunFailed,
     RunStopped,
+    StoreUnavailable,
     Succeeded,
     Undone,
     WrongState,
@@ -142,6 +143,20 @@ async def test_an_engine_that_closes_tells_who_waits():
     assert "undone" in kinds
     assert kinds[-1] == "run_ended"
     assert await run.status() == "cancelled"
+
+
+async def test_a_run_that_never_began_is_let_go_of():
+    """A restart that waited for its predecessor's undo when the engine closed: it will never begin, and says so."""
+    async with Engine() as engine:
+        run = await engine.start(Slow())
+        await run.outcome()
+        again = await run.restart(from_step="first")
+        waiting = asyncio.ensure_future(again.outcome())
+        await asyncio.sleep(1)
+    for asked in (waiting, again.outcome(), again.cancel("enough"), again.undo()):
+        with pytest.raises(StoreUnavailable, match="was let go of") as raised:
+            await asked
+        assert raised.value.code == "engine-closed"
 
 
 async def test_a_run_that_ended_can_be_read_after_its_engine_closed():

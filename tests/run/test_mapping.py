@@ -550,6 +550,106 @@ async def test_a_cancel_at_any_moment(after):
     assert LOG == []
 
 
+@pytest.mark.parametrize("opens", [True, False])
+async def test_a_map_whose_resource_comes_too_late_never_begins(opens):
+    """Its run was failing by then, while another call settled: it is neither opened nor failed, nor compensated."""
+
+    async def slow():
+        await asyncio.sleep(5)
+        if not opens:
+            raise OSError
+        return 1
+
+    class Maps(Reactor):
+        @step
+        async def bad(self) -> int:
+            await asyncio.sleep(1)
+            raise Boom
+
+        @step
+        async def settles(self) -> int:
+            await asyncio.sleep(20)
+            return 1
+
+        @map_over([1, 2])
+        async def some(self, one: int, it: int = use(slow)) -> int:
+            LOG.append("began")
+            return one
+
+        @some.compensate
+        async def answer(self, error: StepError) -> None:
+            LOG.append("compensated")
+
+        @step(after=[bad, settles, some])
+        async def output(self) -> int:
+            return 1
+
+    async with Engine() as engine:
+        run = await engine.start(Maps())
+        outcome = await run.outcome()
+        addresses = {event.address async for event in run.events()}
+    assert outcome.step == "bad"
+    assert addresses == {None, "bad", "settles"}
+    assert LOG == []
+
+
+async def test_elements_that_are_maps_of_reactors_are_undone():
+    """They have no undo of their own at all: what is in them has."""
+
+    class Inner(Reactor):
+        one: int
+
+        @map_over([1, 2])
+        async def leaves(self, two: int) -> Leaf:
+            return Leaf(one=10 * self.one + two)
+
+        @step(after=[leaves])
+        async def output(self) -> int:
+            return 1
+
+    class Maps(Reactor):
+        @map_over([1, 2])
+        async def some(self, one: int) -> Inner:
+            return Inner(one=one)
+
+        @step(after=[some])
+        async def output(self) -> int:
+            raise Boom
+
+    async with Engine() as engine:
+        await engine.run(Maps())
+    assert sorted(one for one in LOG if one.startswith("free")) == ["free 11", "free 12", "free 21", "free 22"]
+
+
+async def test_elements_that_a_cancel_left_half_way_are_compensated_by_a_later_undo():
+    """Nothing in them had succeeded; what had begun is answered for."""
+
+    class Half(Reactor):
+        @step
+        async def output(self) -> int:
+            await asyncio.sleep(3600)
+            return 1
+
+        @output.compensate
+        async def answer(self, error: StepError) -> None:
+            LOG.append(step_context().address)
+
+    class Maps(Reactor):
+        @map_over([1, 2])
+        async def output(self, one: int) -> Half:
+            return Half()
+
+    async with Engine() as engine:
+        run = await engine.start(Maps())
+        await asyncio.sleep(1)
+        await run.cancel("enough", undo=False)
+        assert sorted((await run.outcome()).in_doubt) == ["output[0].output", "output[1].output"]
+        assert LOG == []
+        await run.undo()
+        await run.outcome()
+    assert sorted(LOG) == ["output[0].output", "output[1].output"]
+
+
 async def test_nothing_of_a_batch_begins_after_a_failure_stood():
     """Its elements wait for the slot that a compensate holds: that one's answer comes first."""
 

@@ -2,11 +2,13 @@
 
 import asyncio
 import threading
+from collections.abc import Awaitable
 from contextlib import asynccontextmanager
 
 import pytest
 
 from reactor import Cancelled, Engine, Failed, Halt, Reactor, Results, Retry, StepError, map_over, step, use
+from reactor.run.slots import Slots
 
 pytestmark = pytest.mark.anyio
 
@@ -20,6 +22,23 @@ async def ran(reactor, **options):
 
 
 # ---- beginning --------------------------------------------------------------------------------------------------------
+
+
+async def test_a_plain_def_may_return_something_to_await():
+    """Its annotation says so: it is called on the loop, and what it returned is awaited."""
+
+    class Returns(Reactor):
+        @step
+        def first(self) -> Awaitable[int]:
+            return asyncio.ensure_future(asyncio.sleep(1, 5))
+
+        @step
+        def output(self, first: int = first.result) -> Awaitable[int]:
+            return first
+
+    outcome, _ = await ran(Returns())
+    assert isinstance(outcome, Failed)
+    assert (outcome.step, outcome.error.kind) == ("output", "TypeError")
 
 
 class Order:
@@ -254,6 +273,37 @@ async def test_more_plain_defs_than_threads():
         assert [await run.result() for run in runs] == list(range(50))
         assert engine._site.thread_slots.free > 0
     assert len(await Many()) == 80
+
+
+async def test_plain_defs_and_others_take_turns():
+    """Each needs a slot and a thread, and holds neither while it waits for the other; everything comes back."""
+
+    def slow():
+        return "it"
+
+    class Mixed(Reactor):
+        @map_over(list(range(5)), batch_size=2)
+        async def some(self, one: int) -> int:
+            await asyncio.sleep(1)
+            return one
+
+        @step
+        def plain(self, it: str = use(slow)) -> int:
+            return 1
+
+        @step(after=[some, plain])
+        def output(self) -> int:
+            return 2
+
+    async with Engine(concurrency=1) as engine:
+        engine._site.thread_slots = Slots(1)
+        runs = [await engine.start(Mixed()) for _ in range(10)]
+        await asyncio.sleep(2.5)
+        await runs[4].cancel("enough")
+        for run in runs:
+            await run.outcome()
+        assert [await run.status() for run in runs].count("succeeded") == 9
+        assert (engine._site.slots.free, engine._site.thread_slots.free) == (1, 1)
 
 
 async def test_a_thread_that_times_out_is_recorded_when_it_is_back():

@@ -219,6 +219,34 @@ async def test_a_preview_while_a_map_is_going_on():
     assert sorted(called) == sorted(plan)
 
 
+async def test_a_preview_while_a_source_is_pulled():
+    """As if it ended now."""
+
+    class Maps(Reactor):
+        @source
+        async def rows(self) -> AsyncIterator[int]:
+            yield 1
+            yield 2
+            await asyncio.sleep(3600)
+            yield 3
+
+        @map_over(rows, batch_size=1)
+        async def output(self, one: int) -> int:
+            if one == 2:
+                raise Skip(0)
+            return one
+
+        @output.undo
+        async def undo_output(self, one: int) -> None:
+            await undo(one)
+
+    async with Engine() as engine:
+        run = await engine.start(Maps())
+        await asyncio.sleep(1)
+        plan, called = await foreseen(engine, run)
+    assert plan == called == ["output[0]"]
+
+
 @pytest.mark.parametrize("ending", ["halts", "waits"])
 async def test_a_preview_of_elements_that_are_reactors(ending):
     """Half-way ones too: what has succeeded in them is undone."""

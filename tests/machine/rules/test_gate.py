@@ -274,6 +274,15 @@ def test_a_cancel_overtakes_a_halt_in_children():
     assert fold.undone("reserve").orders() == ["end cancelled"]
 
 
+def test_a_cancel_overtakes_a_halt_beside_children_that_were_done():
+    """They are undone in their place, like any other node that succeeded."""
+    fold = Fold(Order).did("reserve").opened("pay", "Payment").did("pay.hold", "pay.output").closed("pay").began("beside", "output")
+    fold.halted("beside").stop("cancel")
+    assert fold.orders() == ["cancel output"]
+    assert fold.cancelled("output").orders() == ["undo pay.output"]
+    assert fold.undone("pay.output", "pay.hold").orders() == ["undo reserve"]
+
+
 def test_a_cancel_overtakes_a_halt_in_maps_that_rest():
     """What their batches left is undone."""
     fold = Fold(Lazy).opened_map("lines").batch("lines", 0, 2).began("beside").source_ended("lines").stop("halt", "enough")
