@@ -96,11 +96,16 @@ def field_names(cls: type[Any]) -> dict[str, type[Any]]:
     """The annotated names of a class and its reactor bases, with the class that declares each last."""
     found: dict[str, type[Any]] = {}
     for base in reversed(cls.__mro__):
-        if vars(base).get("__reactor__") is not None:
+        if base is cls or vars(base).get("__reactor__") is not None:
             for name, annotation in inspect.get_annotations(base).items():
-                if not _is_class_var(annotation):
+                if not (_is_class_var(annotation) or _is_output(base, name)):
                     found[name] = base
     return found
+
+
+def _is_output(base: type[Any], name: str) -> bool:
+    """`output: Step[int] = total` is the output, its type told to checkers that cannot infer it: a reactor that contains itself."""
+    return name == "output" and isinstance(vars(base).get(name), Node)
 
 
 def _is_class_var(annotation: Any) -> bool:
@@ -124,8 +129,13 @@ def check_names(cls: type[Any], nodes: Mapping[str, Node[Any]]) -> None:
                 where=where,
                 fix=f"drop the annotation, or move it to a parameter of a step: `{name}: T = …`",
             )
-        if name.startswith("__"):
-            raise DefinitionError(f"`{name}` cannot be an input", code="input-name", where=where, fix="begin its name with a letter")
+        if name.startswith("_"):
+            raise DefinitionError(
+                f"`{name}` cannot be an input",
+                code="input-name",
+                where=where,
+                fix="begin its name with a letter; what is no input is a `ClassVar`, or has no annotation",
+            )
 
 
 def _line(base: type[Any], name: str) -> Place:

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, cast, dataclass_transf
 from reactor.define.assembling import Assembler
 from reactor.define.class_options import ClassOptions, read_class_options
 from reactor.define.definition import Definition, Span
-from reactor.define.inputs import Inputs, check_names, read_inputs
+from reactor.define.frozen import check_frozen
+from reactor.define.inputs import Inputs, check_names, field_names, read_inputs
 from reactor.define.problems import MASK, leaves_of
 from reactor.define.scope import Scope, Unresolved
 from reactor.define.sketch import Sketch, sketch
@@ -52,7 +53,7 @@ class Record:
 class Reactor:
     """Subclass it: annotated fields are the typed inputs, decorated methods are the nodes, `output` is the result.
 
-    >>> from reactor.define.decorators import step
+    >>> from reactor import Reactor, step
     >>> class Greet(Reactor):
     ...     name: str
     ...
@@ -252,6 +253,7 @@ def declare(cls: type[Any], options: Mapping[str, Any], frame: FrameType | None)
     span = Span(frame.f_code.co_filename, frame.f_lineno, frame.f_lineno) if frame is not None else author_span()
     said = read_class_options(cls, options, span)
     inherited: Record | None = cls.__reactor__
+    check_frozen(cls, field_names(cls))
     made = sketch(cls, span, abstract=said.abstract)
     record = Record(said, said.retry, said.max_running, span, Scope(cls, frame), made)
     if inherited is not None:

@@ -96,6 +96,23 @@ def parameter_span(fn: Callable[..., Any], name: str) -> Spot:
     return Spot(lambda: _found(fn, lambda node: isinstance(node, ast.arg) and node.arg == name))
 
 
+def header_names(fn: Callable[..., Any], parameter: str | None) -> set[str] | None:
+    """The names that a parameter's default says, or (None) those that the decorators say; None where the source is not at hand."""
+    tree = _parsed(span_of(fn))
+    made = next((node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)), None) if tree else None
+    if made is None:
+        return None
+    said = made.decorator_list if parameter is None else _defaults_of(made.args, parameter)
+    inside = [node for one in said for node in ast.walk(one)]
+    return {node.id for node in inside if isinstance(node, ast.Name)} | {node.attr for node in inside if isinstance(node, ast.Attribute)}
+
+
+def _defaults_of(takes: ast.arguments, name: str) -> list[ast.expr]:
+    placed = [*takes.posonlyargs, *takes.args]
+    pairs = [*zip(reversed(placed), reversed(takes.defaults), strict=False), *zip(takes.kwonlyargs, takes.kw_defaults, strict=True)]
+    return [default for taken, default in pairs if taken.arg == name and default is not None]
+
+
 def line_of_field(span: Span, name: str) -> Spot:
     """The line in a class body that declares `name`; where the source is not at hand, the class's."""
     return Spot(lambda: _field(span, name))

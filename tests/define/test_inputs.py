@@ -15,6 +15,7 @@ from reactor.define.decorators import step
 from reactor.define.definition import InputDefinition
 from reactor.define.inputs import Index, Secret
 from reactor.define.reactor import Reactor, definition_of, inputs_of, values_of
+from reactor.define.steps import Step
 from reactor.errors import InputInvalid
 
 CANARY = "s3cr3t-canary"
@@ -277,7 +278,7 @@ def test_an_input_s_type_can_be_validated(refuses):
 
 
 def test_names_that_cannot_be_inputs(refuses):
-    """Python's own."""
+    """Python's own, and what an underscore calls private."""
     with refuses(code="input-name", line="__secret__: int", fix="with a letter"):
 
         class Wrong(Reactor):
@@ -285,6 +286,32 @@ def test_names_that_cannot_be_inputs(refuses):
 
             @step
             async def output(self) -> int: ...
+
+    with refuses(code="input-name", line="_x: int", fix="with a letter"):
+
+        class WrongToo(Reactor):
+            _x: int = 3
+
+            @step
+            async def output(self) -> int: ...
+
+
+def test_an_output_may_be_annotated():
+    """Where checkers cannot infer its type, for the reactor contains itself: it is the output still, and no input."""
+
+    class Made(Reactor):
+        n: int
+
+        @step
+        async def total(self) -> int: ...
+
+        output: Step[int] = total
+
+    class Sub(Made):
+        m: int = 1
+
+    assert inputs_of(Sub).names == ("n", "m")
+    assert definition_of(Sub).output == "total"
 
 
 def test_a_type_that_msgspec_cannot_find_is_told(refuses):

@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator
 
 from checkout import CardPayment, Checkout, WirePayment
-from reactor import Continue, Engine, Reactor, Results, StepError, compose, map_over, source, step
+from reactor import Continue, Engine, Reactor, Results, Step, StepError, compose, map_over, source, step
 from models import Approval, Card, Cart, Charge, Hold, Line, Parcel, Quote, Receipt
 
 
@@ -101,6 +101,20 @@ async def callers(engine: Engine) -> None:
     await engine.signal(Checkout.price, Approval(True, ""), run_id="k")  # error
     z: int = await run.value(Checkout.price)  # error
     w: int = await (await engine.get(Checkout, "o")).result()  # error
+
+
+class Recursive(Reactor):
+    n: int
+
+    @compose(when=Bad.flag)
+    async def rest(self) -> "Recursive":
+        return Recursive(n=1)
+
+    @step
+    async def told(self, rest: str | None = rest.result) -> str:  # error
+        return rest or ""
+
+    output: Step[int] = told  # error
 
 
 class Misnamed(Reactor, verison=3):  # error

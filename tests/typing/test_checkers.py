@@ -12,7 +12,7 @@ import pytest
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
-FILES = ["checkout.py", "mistakes.py"]
+FILES = ["checkout.py", "mistakes.py", "recursion.py", "recursion_deferred.py"]
 
 
 def marked():

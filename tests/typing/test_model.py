@@ -59,6 +59,17 @@ def test_a_map_over_reactors_plans(checkout):
     assert (node.map.on_error, node.children) == ("collect", (checkout.CardPayment,))
 
 
+@pytest.mark.anyio
+@pytest.mark.parametrize("name", ["recursion", "recursion_deferred"])
+async def test_the_recursive_ones_run(monkeypatch, name):
+    """What the checkers accept is what runs."""
+    monkeypatch.syspath_prepend(HERE)
+    module = importlib.import_module(name)
+    sys.modules.pop(name)
+    assert await module.Countdown(n=2) == "2 1 0 lift-off"
+    assert await module.Tree(depth=3) == 11
+
+
 def test_the_mistakes_are_refused_at_run_time_too(checkout):
     """Those that can be seen without types; the rest is the checkers' duty."""
     with pytest.raises(NameError):
