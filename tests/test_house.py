@@ -140,6 +140,7 @@ USED = {  # avoided words that also have an honest meaning of their own
 
 
 OTHERS = {  # names that asyncio and anyio gave
+    "pause_writing",
     "run_in_executor",
     "set_default_executor",
     "shutdown_default_executor",

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
+from reactor.errors import StoreUnavailable
 from reactor.stores.redis_scripts import load_scripts
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from reactor.stores.redis_server import Namespace
     from reactor.stores.redis_wire import Wire
@@ -27,3 +31,17 @@ class Ground:
     def _call(self, name: str, prefix: str, *words: Any) -> asyncio.Future[Any]:
         """Run a script on the shard, or in the slot, of this prefix."""
         return self._wire.call(self._scripts[name], prefix, *words)
+
+
+@contextmanager
+def understood(what: str) -> Iterator[None]:
+    """Where answers are read. Raises StoreUnavailable (`store-corrupt`) where they are not what our scripts write: others wrote there."""
+    try:
+        yield
+    except (ValueError, TypeError, LookupError, AttributeError, RecursionError, msgspec.MsgspecError) as error:
+        raise damaged(what) from error
+
+
+def damaged(what: str) -> StoreUnavailable:
+    """What a caller is told of data that others have written to."""
+    return StoreUnavailable(f"{what} is damaged", code="store-corrupt", fix="keep a copy, and bring back a backup")

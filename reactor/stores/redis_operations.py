@@ -11,7 +11,7 @@ import msgspec
 
 from reactor.record.keeping import cursor_of, has_text, place_of
 from reactor.record.store import Row
-from reactor.stores.redis_ground import Ground
+from reactor.stores.redis_ground import Ground, understood
 from reactor.stores.redis_records import input_key, sized, unsized
 from reactor.stores.redis_server import SECTIONS, Health, facts_of, health_of
 
@@ -83,7 +83,8 @@ class RedisOperations(Ground):
         place = ("", "") if after is None else (repr(after[0]), after[1])
         chosen = (b"" if wanted.reactor is None else sized(wanted.reactor), wanted.status or "")
         total, rows = await self._call("rows", shard, limit, since, before, *place, wanted.base, *chosen)
-        return total, [_row(row) for row in rows if row[1] is not None]
+        with understood("the index of runs"):
+            return total, [_row(row) for row in rows if row[1] is not None]
 
     async def _matching(self, shard: str, wanted: Wanted) -> list[Row]:
         """All that match, a page at a time: none is a long stop of the server."""
@@ -100,10 +101,11 @@ class RedisOperations(Ground):
         """As the port says."""
         counts: defaultdict[str, int] = defaultdict(int)
         for held in await asyncio.gather(*[self._wire.send("HGETALL", f"{shard}h") for shard in self._keys.shards]):
-            for name, count in zip(held[::2], held[1::2], strict=True):
-                of, status = unsized(name)
-                if reactor in (None, of):
-                    counts[status.decode()] += int(count)
+            with understood("the count of runs"):
+                for name, count in zip(held[::2], held[1::2], strict=True):
+                    of, status = unsized(name)
+                    if reactor in (None, of):
+                        counts[status.decode()] += int(count)
         return dict(counts)
 
     async def expire(self, retention: float, tombstones: float, *, limit: int = 1000) -> int:

@@ -29,7 +29,7 @@ from reactor.record.store import (
     Served,
     Unread,
 )
-from reactor.stores.redis_ground import Ground
+from reactor.stores.redis_ground import Ground, damaged, understood
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Iterable, Mapping, Sequence
@@ -51,8 +51,9 @@ class RedisRecords(Ground):
         check_record(record)
         what, *answer = await self._call("create", self._keys.of(record.root), *_words(record))
         if what == b"c":
-            return Created(float(answer[0]), answer[1])
-        return "expired" if what == b"x" else _loaded(record.run, None, answer[0])
+            with understood(f"the record of `{record.run}`"):
+                return Created(float(answer[0]), answer[1])
+        return "expired" if what == b"x" else _loaded(record.run, "-", answer[0])
 
     async def claim(self, session: str, serves: Sequence[Served], place: str = HERE, *, limit: int = 100) -> Sequence[Claimed]:
         """As the port says: a look at all shards, then a claim of the longest due, until there are enough."""
@@ -87,8 +88,9 @@ class RedisRecords(Ground):
         """Claim what of these is still to be had; None where the session may not. What nobody learns of is given back."""
         token = f"{session}:{token_hex(8)}"
         shards: defaultdict[str, list[tuple[bytes, bytes]]] = defaultdict(list)
-        for run, lane in wanted:
-            shards[self._keys.of(run.decode())].append((run, lane))
+        with understood("what is due"):
+            for run, lane in wanted:
+                shards[self._keys.of(run.decode())].append((run, lane))
         asked = {
             shard: self._call("claim", shard, session, token, int(forced), *(word for pair in pairs for word in pair))
             for shard, pairs in shards.items()
@@ -118,7 +120,8 @@ class RedisRecords(Ground):
         if all(answer is None for answer in answers):
             return None
         got = {run: (reactor, fence) for answer in answers for run, reactor, fence in answer or ()}
-        return [_claimed(run, got[run][0], got[run][1], token) for run in wanted if run in got]
+        with understood("a claim"):
+            return [_claimed(run, got[run][0], got[run][1], token) for run in wanted if run in got]
 
     async def held(self, session: str) -> Sequence[Claimed]:
         """As the port says. A claim that went wrong is not among them: it is given back first."""
@@ -126,7 +129,8 @@ class RedisRecords(Ground):
         if self._giving_back:
             await asyncio.wait(self._giving_back)
         answers = await self._all("held", (session,))
-        return [_claimed(run, reactor, fence, token.decode()) for found in answers for run, reactor, fence, token in found]
+        with understood("a claim"):
+            return [_claimed(run, reactor, fence, token.decode()) for found in answers for run, reactor, fence, token in found]
 
     async def refuse(self, run: str, token: str, fingerprint: str) -> bool:
         """As the port says."""
@@ -166,7 +170,8 @@ class RedisRecords(Ground):
         answer = await self._call("deliver", self._keys.of(run), run, LETTERS[message.kind], message.body, int(moves), named, MAIL_LIMIT)
         if isinstance(answer, int):
             return Delivered(abs(answer), answer > 0)
-        refused: Refused = answer.decode()
+        with understood(f"the record of `{run}`"):
+            refused: Refused = answer.decode()
         return refused
 
     async def load(self, run: str, *, after: int | None = None) -> Loaded | None:
@@ -177,7 +182,8 @@ class RedisRecords(Ground):
     async def mail(self, run: str, after: int) -> Sequence[Message]:
         """As the port says."""
         last, messages = await self._call("mail", self._keys.of(run), run, after)
-        return _messages(last, messages)
+        with understood(f"the mail of `{run}`"):
+            return _messages(last, messages)
 
     async def open_session(self, session: str, lease: float) -> None:
         """As the port says: on every shard, in one round trip."""
@@ -280,8 +286,17 @@ def _messages(last: int, messages: Sequence[bytes]) -> tuple[Message, ...]:
     return tuple(Message(KINDS[data[0]], data[1:], first + position) for position, data in enumerate(messages))
 
 
-def _loaded(run: str, after: int | None, answer: Sequence[Any]) -> Loaded:
-    """A record as `read` in lua/reading.lua gives it."""
+def _loaded(run: str, after: int | Literal["-"] | None, answer: Sequence[Any]) -> Loaded:
+    """A record as `read` in lua/reading.lua gives it. Raises StoreUnavailable (`store-corrupt`) where it is not what a script wrote."""
+    with understood(f"the record of `{run}`"):
+        loaded = _read(run, after is None, answer)
+    first = loaded.seq if after == "-" else after if after is not None else loaded.snapshot[0] if loaded.snapshot else 0
+    if len(loaded.events) != max(loaded.seq - max(first, 0), 0):
+        raise damaged(f"the record of `{run}`")
+    return loaded
+
+
+def _read(run: str, snapshots: bool, answer: Sequence[Any]) -> Loaded:  # noqa: FBT001  # as it came
     (
         (last, token, status, version, fingerprint, fence, due, kind, created, ended, parent, numbered, snapped),
         kept,
@@ -310,7 +325,7 @@ def _loaded(run: str, after: int | None, answer: Sequence[Any]) -> Loaded:
         tags=tuple(msgspec.msgpack.decode(shown)[0]) if shown else (),
         created_at=float(created),
         ended_at=None if ended is None else float(ended),
-        snapshot=(int(snapped), snapshot) if snapshot is not None and after is None else None,
+        snapshot=(int(snapped), snapshot) if snapshots and snapshot is not None else None,
         events=tuple(events),
         mail=_messages(int(numbered or 0), mail),
     )

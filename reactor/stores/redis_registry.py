@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 
 from reactor.record.keeping import check_message, life_of, root_of
 from reactor.record.store import EARLY_KEPT, EARLY_LIMIT, ONCE_KEPT
-from reactor.stores.redis_ground import Ground
+from reactor.stores.redis_ground import Ground, understood
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -36,7 +36,8 @@ class RedisRegistry(Ground):
         name = wait_name(scope, correlation_id)
         key = self._keys.registering(name).encode() + b"w:" + name
         run, address, is_open = await self._wire.send("HMGET", key, "r", "a", "o")
-        return None if run is None else (run.decode(), address.decode(), is_open == b"1")
+        with understood(f"the wait for {correlation_id!r:.80}"):
+            return None if run is None else (run.decode(), address.decode(), is_open == b"1")
 
     async def keep_early(
         self, scope: str, correlation_id: str, body: bytes, delivery_id: str | None

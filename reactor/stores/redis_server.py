@@ -108,12 +108,20 @@ def connections(url: str, *, timeout: float) -> Callable[[], AbstractConnection]
     try:
         pool = ConnectionPool.from_url(url, **given)
     except ValueError as error:
-        raise ReactorError(
-            f"{url!r} is no URL of a Redis: {error}", code="bad-store-url", fix="say `redis://host:6379/0?namespace=shop`"
-        ) from error
+        said = f"{without_password(url)!r} is no URL of a Redis"
+        raise ReactorError(said, code="bad-store-url", fix="say `redis://host:6379/0?namespace=shop`") from error
     if not issubclass(pool.connection_class, UnixDomainSocketConnection):
         pool.connection_kwargs["socket_keepalive"] = True
     return pool.make_connection
+
+
+def without_password(url: str) -> str:
+    """A URL as a message may show it.
+
+    >>> without_password("redis://:hunter2@host:6379/0?password=hunter2")
+    'redis://…@host:6379/0'
+    """
+    return re.sub(r"//[^/]*@", "//…@", url.partition("?")[0])
 
 
 def facts_of(info: object) -> dict[str, str]:

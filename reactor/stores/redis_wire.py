@@ -74,7 +74,7 @@ class Wire:
 
     def _put(self, words: tuple[Any, ...], script: Script | None) -> asyncio.Future[Any]:
         if self._closed:
-            raise StoreUnavailable("the store is closed", fix="open it again")
+            raise StoreUnavailable("this store was closed", code="store-closed", fix="use it inside of its engine's `async with`")
         if len(self._waiting) >= WAITING:
             raise StoreUnavailable(f"{WAITING:,} commands wait for the server", fix="start fewer runs at once, or give Redis a faster disk")
         future: asyncio.Future[Any] = self._loop.create_future()
@@ -244,10 +244,10 @@ def refusal(said: str) -> StoreUnavailable:
     """What a caller is told where the server answers with an error."""
     if said.startswith("OOM"):
         fix = "raise `maxmemory`, or drop old runs sooner"
-        told = StoreUnavailable("Redis is out of memory and takes no writes; nothing was lost", fix=fix)
-    else:
-        told = StoreUnavailable(f"Redis refused: {said}")
-    return told
+        return StoreUnavailable("Redis is out of memory and takes no writes; nothing was lost", code="store-full", fix=fix)
+    if "WRONGTYPE" in said:
+        return StoreUnavailable(f"a record is damaged: {said}", code="store-corrupt", fix="keep a copy, and bring back a backup")
+    return StoreUnavailable(f"Redis refused: {said}")
 
 
 def unreachable(error: BaseException) -> StoreUnavailable:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import pickle
 from contextlib import asynccontextmanager
 
 import pytest
@@ -272,6 +273,71 @@ async def test_a_fence_rises_though_the_server_lost_the_last_claims(server):
         assert again.fence > first.fence
 
 
+class Bomb:
+    """Goes off where it is unpickled."""
+
+    def __init__(self, at) -> None:
+        self.at = at
+
+    def __reduce__(self):
+        return self.at.touch, ()
+
+
+async def asked(store) -> list[object]:
+    """Every way in which a damaged record can be met."""
+    calls = (
+        *(store.load("shop:1"), store.mail("shop:1", 0), store.append(step(1)), store.create(record(token=None)), store.held("p")),
+        *(store.deliver("shop:1", Message("signal", b"m"), moves=True, operation="o2"), store.find(), store.find(tag="a"), store.counts()),
+        *(
+            store.claim("p", [SHOP]),
+            store.claim_run("p", "shop:1"),
+            store.renew("p"),
+            store.expire(0, 1),
+            store.now(),
+            store.definition("fp"),
+        ),
+        *(
+            store.open_wait("s", "c", "shop:1", "a"),
+            store.find_waiting("s", "c"),
+            store.keep_early("s", "c", b"", None),
+            store.once("d", b""),
+        ),
+    )
+    return [(await asyncio.gather(call, return_exceptions=True))[0] for call in calls]
+
+
+async def test_a_pickle_planted_in_every_key_is_bytes(server, tmp_path):
+    """Whoever can write to Redis gets no code run: as any key's value, and as any field or entry, it is an answer or a refusal."""
+    async with opened(server) as store:
+        await store.create(record(inputs=b"i", elements=b"b", tags=("a",), index={"o": "1"}))
+        await store.append(
+            step(0, snapshot=(0, b"s"), chunk=b"k", children=(record("shop:1/x", root="shop:1", parent="shop:1", token=None),))
+        )
+        await store.deliver("shop:1", Message("signal", b"m"), moves=True, operation="o")
+        await store.open_wait("s", "c", "shop:1", "a")
+        await store.once("d", b"answer")
+        await store.put_definition("fp", b"plan")
+        behind, bomb, told = server.client(), pickle.dumps(Bomb(tmp_path / "gone-off")), []
+        for key in [key for key in behind.scan_iter("rx:*") if not key.endswith(b":meta")]:
+            was = behind.dump(key)
+            planted = [{b"plain": bomb}, *({field: bomb} for field in (behind.hkeys(key) if behind.type(key) == b"hash" else ()))]
+            for one in planted:
+                if b"plain" in one:
+                    behind.set(key, bomb)
+                else:
+                    behind.hset(key, mapping=one)
+                told += await asked(store)
+                behind.restore(key, 0, was, replace=True)
+            if behind.type(key) == b"list":
+                behind.lset(key, 0, bomb)
+                told += await asked(store)
+                behind.restore(key, 0, was, replace=True)
+    assert not (tmp_path / "gone-off").exists()
+    refused = [answer for answer in told if isinstance(answer, BaseException)]
+    assert len(refused) > 10
+    assert {type(answer) for answer in refused} == {StoreUnavailable}
+
+
 # ---- connections ----------------------------------------------------------------------------------------------
 
 
@@ -316,12 +382,13 @@ async def test_what_is_asked_at_once_is_sent_at_once(server):
     async with opened(server) as store:
         runs = [f"shop:{n}" for n in range(1000)]
         await asyncio.gather(*[store.create(record(run)) for run in runs])
+        assert await store.append(step(0, runs.pop()))  # the server knows the script
         line, packets = store._wire._line, []
         write = line.write
         line.write = lambda data, *, first: (packets.append(data), write(data, first=first))
         await asyncio.gather(*[store.append(step(0, run)) for run in runs])
         assert len(packets) == 2
-        assert b"".join(packets).count(b"EVALSHA") == 1000
+        assert b"".join(packets).count(b"EVALSHA") == 999
 
 
 async def test_nothing_is_left_after_close(server):
