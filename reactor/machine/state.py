@@ -18,8 +18,11 @@ if TYPE_CHECKING:
     from reactor.define.failing import Failure
     from reactor.machine.batch import BatchPlan
     from reactor.machine.commands import Command
-    from reactor.machine.events import BatchSettled, Call, EndStatus, RollbackFailed, StopMode
+    from reactor.machine.events import BatchSettled, Call, EndStatus, Kept, RollbackFailed, StopMode
     from reactor.plan.plan import Plan
+
+
+KEPT_BATCH = -1  # the number under which kept elements whose batch was never made are undone
 
 
 class MapState:
@@ -147,7 +150,7 @@ class State:
         self.halted: str | None = None
         self.ended: EndStatus | None = None
         self.keep: frozenset[str] = frozenset()
-        self.kept: dict[str, Any] = {}  # elements that a restart kept, by address
+        self.kept: dict[str, dict[int, Kept]] = {}  # elements that a restart kept, by map and index, until their batch is made
         self.failure: Failure | None = None  # of the run itself: its deadline
         self.stuck: list[Stuck] = []
         self.undoing = False  # an undo was asked for after the end
@@ -175,6 +178,13 @@ class State:
             self.places[address] = (child, index)
         for inner in child.children.values():
             self.settle_in(inner)
+
+    def kept_undoable(self, scope: Scope, index: int) -> int:
+        """How many elements that a restart kept wait for their batch, and would have to be undone."""
+        kept = self.kept.get(scope.names[index])
+        if not kept or scope.plan.nodes[index].undo is None:
+            return 0
+        return sum(not one.skipped for one in kept.values())
 
     def open_roots(self, scope: Scope) -> None:
         """Let begin what waits for nothing."""

@@ -22,6 +22,7 @@ from reactor.run.site import Site
 
 if TYPE_CHECKING:
     from reactor.define.reactor import Reactor
+    from reactor.machine.commands import Call
     from reactor.plan.plan import Plan
 
 
@@ -37,7 +38,22 @@ async def perform(reactor: Reactor) -> Any:
     if outer.site.debug:
         said = f"{plan.name} is awaited inside the step `{order.address}`: it is no part of that saga and is not undone with it"
         warnings.warn(said, stacklevel=2)
-    return await _drive(Runner(outer.site, Machine(plan), lambda: f"{plan.name}:{new_id()}", slots=outer.lend(order)), reactor)
+    return await _inside(outer, order, Runner(outer.site, Machine(plan), lambda: f"{plan.name}:{new_id()}", slots=outer.slots), reactor)
+
+
+async def _inside(outer: Runner, order: Call, runner: Runner, reactor: Reactor) -> Any:
+    """Drive a run that a step awaits, on the engine's slots: the step, which only waits, gives its own meanwhile."""
+    loan = outer.loan(order)
+    if loan is None:
+        return await _drive(runner, reactor)
+    loan.give()
+    try:
+        value = await _drive(runner, reactor)
+    except BaseException as error:
+        await loan.take_back(at_once=isinstance(error, asyncio.CancelledError))
+        raise
+    await loan.take_back()
+    return value
 
 
 async def _alone(runner: Runner, reactor: Reactor) -> Any:

@@ -26,6 +26,7 @@ from reactor.machine.events import (
 )
 from reactor.machine.machine import Machine
 from reactor.machine.marks import DONE, FAILED, LEFT, OPEN, SKIPPED
+from reactor.machine.state import KEPT_BATCH
 from reactor.run.chunks import Chunk, Chunks
 from reactor.run.context import call_counts
 from reactor.run.failures import failure_of
@@ -44,14 +45,13 @@ if TYPE_CHECKING:
 class MapRun:
     """One map occurrence while its run is driven."""
 
-    def __init__(self, runner: Runner, scope: Scope, index: int) -> None:
+    def __init__(self, runner: Runner, scope: Scope, index: int, *, opened: bool = True) -> None:
         self.runner = runner
         self.scope = scope
         self.index = index
         self.node: PlanNode = scope.plan.nodes[index]
         self.address: str = scope.names[index]
-        opened = runner.site.resources.opened
-        self.extra: tuple[Any, ...] = self.node.bind(scope.values, opened)  # what every element's call is handed past the element
+        self.extra: tuple[Any, ...] = ()  # what every element's call is handed past the element
         self.chunks = Chunks(element_type(self.node))
         self.children: dict[int, Runner] = {}  # batches in flight, and settled ones that an undo would need
         self.undoing: set[int] = set()
@@ -61,12 +61,18 @@ class MapRun:
         self.sequence: Sequence[Any] | None = None
         self.puller: Puller | None = None
         self.batch_size, source = batching(self.node)
+        if opened:
+            self._open(source)
+
+    def _open(self, source: Source) -> None:
+        scope, resources = self.scope, self.runner.site.resources.opened
+        self.extra = self.node.bind(scope.values, resources)
         if source.sequence is not None:
             self.sequence = as_sequence(source.sequence(scope.values), self)
         elif source.call is not None:
             more = {"after": None} if source.key is not None else {}
-            args = source.bind(scope.values, opened)
-            self.puller = Puller(partial(source.call, scope.reactor, *args, **more), runner.context.copy(), source.key)
+            args = source.bind(scope.values, resources)
+            self.puller = Puller(partial(source.call, scope.reactor, *args, **more), self.runner.context.copy(), source.key)
 
     @property
     def total(self) -> int | None:
@@ -203,8 +209,11 @@ def start_batch(map_run: MapRun, number: int, first: int, items: Sequence[Any]) 
     """Hand a batch to a runner of its own."""
     runner = map_run.runner
     child = _batch_runner(map_run, number, first, items)
+    kept = runner.machine.state.kept.get(map_run.address, {})
+    done = [kept[index] for index in range(first, first + len(items)) if index in kept] if kept else []
     runner.note(BatchStarted(runner.site.now(), map_run.address, number, first, len(items)))
-    _keep(child, runner.machine.state.kept)
+    for fact in done:
+        child.note(fact)
     child.pump()
 
 
@@ -220,14 +229,6 @@ def _batch_runner(map_run: MapRun, number: int, first: int, items: Sequence[Any]
     return child
 
 
-def _keep(child: Runner, kept: dict[str, Any]) -> None:
-    """Elements that a restart kept are done already."""
-    if kept:
-        for address in child.machine.state.root.names:
-            if address in kept:
-                child.note(kept[address])
-
-
 def stop_batch(runner: Runner, order: StopBatch) -> None:
     """Tell a batch in flight to stop."""
     child = runner.maps[order.address].children[order.batch]
@@ -236,17 +237,33 @@ def stop_batch(runner: Runner, order: StopBatch) -> None:
 
 def undo_batch(runner: Runner, order: UndoBatch) -> None:
     """Undo a batch's elements: where they were reactors by what is left of it, else from its chunk."""
-    map_run = runner.maps[order.address]
+    map_run = runner.maps.get(order.address) or _never_opened(runner, order)
     now = runner.site.now()
     runner.note(BatchUndoStarted(now, order.address, order.batch))
     map_run.undoing.add(order.batch)
     child = map_run.children.get(order.batch)
     if child is None:
-        child = _revive(map_run, order.batch)
+        child = _revive(map_run, order.batch) if order.batch != KEPT_BATCH else _revive_kept(map_run)
     child.reopen()
     if order.again:
         map_run.told.pop(order.batch, None)
     child.tell(RollbackRetried(now, "") if order.again else UndoRequested(now, ""))
+
+
+def _never_opened(runner: Runner, order: UndoBatch) -> MapRun:
+    """A map that a restart had kept elements of, and that was not reached: it has no source, only what is to be undone."""
+    map_run = runner.maps[order.address] = MapRun(runner, order.scope, order.index, opened=False)
+    return map_run
+
+
+def _revive_kept(map_run: MapRun) -> Runner:
+    """The elements that a restart kept and whose batch was never made, as a batch of their own."""
+    kept = map_run.runner.machine.state.kept[map_run.address]
+    first, size = min(kept), max(kept) - min(kept) + 1
+    child = _batch_runner(map_run, KEPT_BATCH, first, [None] * size)
+    for fact in kept.values():
+        child.note(fact)
+    return child
 
 
 def _revive(map_run: MapRun, number: int) -> Runner:

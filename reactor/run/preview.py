@@ -21,6 +21,7 @@ from reactor.machine.events import (
 from reactor.machine.machine import Machine
 from reactor.machine.marks import COMPENSATING, DONE, RUNNING, UNDOING
 from reactor.machine.rules.retry import CALLS
+from reactor.machine.state import KEPT_BATCH
 from reactor.run.mapping import undoable_in
 
 if TYPE_CHECKING:
@@ -85,7 +86,7 @@ def _undo(machine: Machine, runner: Runner, now: float) -> Iterator[str]:
         if isinstance(order, Call) and order.call == "undo":
             yield order.address
         elif isinstance(order, UndoBatch):
-            yield from _elements(runner, order)
+            yield from _elements(machine, runner, order)
         answer = _answer(order, runner, now)
         if answer is not None:
             machine.apply(answer)
@@ -105,7 +106,10 @@ ANSWERS: dict[type[Any], Callable[[Any, Runner, float], Event]] = {
 }
 
 
-def _elements(runner: Runner, order: UndoBatch) -> Iterator[str]:
+def _elements(machine: Machine, runner: Runner, order: UndoBatch) -> Iterator[str]:
+    if order.batch == KEPT_BATCH:
+        kept = machine.state.kept[order.address]
+        return (f"{order.address}[{index}]" for index, one in sorted(kept.items()) if not one.skipped)
     return _of_batch(runner.maps[order.address], order.batch)
 
 

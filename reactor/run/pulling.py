@@ -30,11 +30,13 @@ class Puller:
 
     async def take(self, count: int) -> list[Any]:
         """At most `count` elements, none when there are no more. Raises what the source raised."""
+        if self._closing:
+            return []
         loop = asyncio.get_running_loop()
         self._want = count
         self._answer = loop.create_future()
         if self._task is None:
-            self._task = loop.create_task(self._pull(), context=self._context)
+            self._task = asyncio.Task(self._pull(), loop=loop, context=self._context)
         elif self._task.done():
             return []
         self._asked.set()

@@ -48,7 +48,9 @@ class Resources:
             try:
                 self.opened[provider] = await asyncio.shield(keeper.value)
             except BaseException:
-                if keeper.value.done() and self._keepers.get(provider) is keeper:
+                value = keeper.value
+                failed = value.done() and (value.cancelled() or value.exception() is not None)
+                if failed and self._keepers.get(provider) is keeper:
                     del self._keepers[provider]
                 raise
 

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 from reactor.errors import WrongState
 from reactor.machine.events import Kept
 from reactor.machine.marks import DONE, RECOVERED, SKIPPED
+from reactor.machine.state import KEPT_BATCH
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from reactor.machine.events import Event
     from reactor.run.live import Live
-    from reactor.run.mapping import MapRun
     from reactor.run.runner import Runner
 
 SUCCEEDED = (DONE, SKIPPED, RECOVERED)
@@ -33,42 +33,48 @@ def kept_nodes(live: Live, from_step: str | None) -> list[int]:
     return kept
 
 
-def partial_maps(live: Live, kept: list[int], from_step: str | None) -> list[MapRun]:
-    """Maps that were stopped half-way and whose ancestors are all kept: they keep the elements that succeeded."""
-    root, plan = live.runner.machine.state.root, live.plan
+def partial_maps(live: Live, kept: list[int], from_step: str | None) -> list[int]:
+    """Maps that were stopped half-way, or not reached again, and whose ancestors are all kept: they keep the elements that succeeded."""
+    state, plan = live.runner.machine.state, live.plan
     found = []
-    for index in root.maps:
-        node = plan.nodes[index]
-        whole = index in kept or node.name == from_step or root.marks[index] == DONE
-        if not whole and all(parent in kept for parent in node.parents) and node.name in live.runner.maps:
-            found.append(live.runner.maps[node.name])
+    for index, node in enumerate(plan.nodes):
+        half_way = index in state.root.maps or node.name in state.kept
+        whole = index in kept or node.name == from_step or state.root.marks[index] == DONE
+        if half_way and not whole and all(parent in kept for parent in node.parents):
+            found.append(index)
     return found
 
 
-def kept_facts(live: Live, kept: list[int], partial: list[MapRun], now: float) -> Iterator[Event]:
+def kept_facts(live: Live, kept: list[int], partial: list[int], now: float) -> Iterator[Event]:
     """What the new run's record begins with."""
     root = live.runner.machine.state.root
-    for map_run in partial:
-        yield from _kept_elements(map_run, now)
+    for index in partial:
+        yield from _kept_elements(live, index, now)
     for index in kept:
         child = root.children.get(index) or root.maps.get(index)
         yield Kept(now, root.names[index], root.values[index], root.marks[index] != DONE, child)
 
 
-def _kept_elements(map_run: MapRun, now: float) -> Iterator[Event]:
-    elements = map_run.scope.maps[map_run.index]
-    for number, settled in elements.batches.items():
-        if number in map_run.undone or (map_run.node.children and settled.undoable):
+def _kept_elements(live: Live, index: int, now: float) -> Iterator[Event]:
+    """Elements of batches that settled and are not undone, then those that an earlier restart kept and no batch took."""
+    state = live.runner.machine.state
+    name = state.root.names[index]
+    yield from (Kept(now, one.address, one.value, one.skipped) for one in state.kept.get(name, {}).values())
+    map_run = live.runner.maps.get(name)
+    if map_run is None or index not in state.root.maps:
+        return
+    for number, settled in state.root.maps[index].batches.items():
+        if number == KEPT_BATCH or number in map_run.undone or (map_run.node.children and settled.undoable):
             continue
         chunk = map_run.chunks[number]
-        for index, kept in map_run.chunks.encoded(number):
-            yield Kept(now, f"{map_run.address}[{index}]", kept, index in chunk.skipped)
+        for element, kept in map_run.chunks.encoded(number):
+            yield Kept(now, f"{name}[{element}]", kept, element in chunk.skipped)
 
 
-def keep_addresses(live: Live, kept: list[int], partial: list[MapRun]) -> tuple[str, ...]:
+def keep_addresses(live: Live, kept: list[int], partial: list[int]) -> tuple[str, ...]:
     """What an undo before the restart leaves alone."""
-    names = [live.plan.names[index] for index in kept]
-    return (*names, *(one.address for one in partial if not one.node.children))
+    nodes = live.plan.nodes
+    return (*(nodes[index].name for index in kept), *(nodes[index].name for index in partial if not nodes[index].children))
 
 
 def hand_over(live: Live, kept: list[int], runner: Runner) -> None:

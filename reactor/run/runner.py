@@ -16,7 +16,7 @@ from reactor.define.steps import in_call
 from reactor.machine.commands import Call
 from reactor.run.context import LOGGER
 from reactor.run.perform import PERFORM, begin
-from reactor.run.slots import LentSlots, Loan, Waiter
+from reactor.run.slots import Loan, Waiter
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -53,7 +53,6 @@ class Runner:
         "granted",
         "held",
         "last",
-        "lent",
         "loans",
         "machine",
         "maps",
@@ -108,7 +107,6 @@ class Runner:
         self.began: dict[tuple[str, str], float] = {}  # when the first of several attempts began
         self.originals: dict[str, BaseException] = {}  # while they are at hand
         self.maps: dict[str, MapRun] = {}
-        self.lent: dict[str, LentSlots] = {}
         self.starting: Call | None = None  # the call that has not let go of the loop yet
         self.loans: dict[str, Loan] = {}
         self.tasks: set[asyncio.Task[None]] = set()
@@ -145,17 +143,8 @@ class Runner:
         child.progressed = self.progressed
         return child
 
-    def lend(self, order: Call) -> LentSlots | None:
-        """The slot of a step that awaits a reactor, for that reactor: one for all that it awaits at a time."""
-        if self.slots is None:
-            return None
-        lent = self.lent.get(order.address)
-        if lent is None:
-            lent = self.lent[order.address] = LentSlots(self.slots)
-        return lent
-
     def loan(self, order: Call) -> Loan | None:
-        """The slot of a step that waits for another run, for whoever needs it meanwhile."""
+        """The slot of a step that waits for a reactor or for another run, for whoever needs it meanwhile."""
         if self.slots is None or (order is not self.starting and (order.address, order.call) not in self.flights):
             return None  # no slot to lend: a task that outlived its step
         loan = self.loans.get(order.address)
@@ -192,10 +181,13 @@ class Runner:
 
     async def _aside(self, later: Coroutine[Any, Any, None]) -> None:
         await later
+        self._decide()
         self.pump()
 
     def _open(self, lane: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-        task = self.site.loop.create_task(lane, context=self.context)
+        task = asyncio.Task(
+            lane, loop=self.site.loop, context=self.context
+        )  # whatever the loop's factory: one that begins at once would not do
         self.tasks.add(task)
         task.add_done_callback(self._lane_over)
         return task
@@ -203,8 +195,7 @@ class Runner:
     def landed(self, order: Call) -> None:
         """A call that had let go of the loop is over."""
         del self.flights[order.address, order.call]
-        if self.lent or self.loans:
-            self.lent.pop(order.address, None)
+        if self.loans:
             self.loans.pop(order.address, None)
 
     # ---- lanes ------------------------------------------------------------------------------------------------

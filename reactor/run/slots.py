@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class Waiter:
-    """Somebody who waits for one slot, in one queue or in several; `accept` takes it, or says no because it is needed no more."""
+    """Somebody who waits for one slot; `accept` takes it, or says no because it is needed no more."""
 
     __slots__ = ("_accept", "over")
 
@@ -72,51 +72,11 @@ class Slots:
         self._waiting.append(waiter)
 
 
-class LentSlots(Slots):
-    """The slots of a reactor that is awaited inside a step: the step's own slot, which it does not need meanwhile, then free ones."""
-
-    __slots__ = ("_lender", "_taken")
-
-    def __init__(self, lender: Slots) -> None:
-        super().__init__(1)
-        self._lender = lender
-        self._taken = 0  # of the lender's
-
-    def any_free(self) -> bool:
-        """Whether `take` would succeed."""
-        return self.free > 0 or self._lender.any_free()
-
-    def take(self) -> bool:
-        """Take the borrowed slot, or one of the lender's."""
-        if super().take():
-            return True
-        if self._lender.take():
-            self._taken += 1
-            return True
-        return False
-
-    def give(self) -> None:
-        """Give the lender's back first: others may wait for them."""
-        if self._taken:
-            self._taken -= 1
-            self._lender.give()
-        else:
-            super().give()
-
-    def wait(self, waiter: Waiter) -> None:
-        """Be handed whichever comes first."""
-        super().wait(waiter)
-        self._lender.wait(Waiter(lambda: self._hand_on(waiter)))
-
-    def _hand_on(self, waiter: Waiter) -> bool:
-        if not waiter.grant():
-            return False
-        self._taken += 1
-        return True
-
-
 class Loan:
-    """The slot of a call that only waits, given to others meanwhile: once, however many things the call waits for."""
+    """The slot of a call that only waits, for a reactor that it awaits or for another run: given to others meanwhile.
+
+    It is given once, however many things the call waits for at a time.
+    """
 
     __slots__ = ("_slots", "waits")
 
@@ -130,10 +90,13 @@ class Loan:
         if self.waits == 1:
             self._slots.give()
 
-    async def take_back(self) -> None:
-        """It goes on: with a slot as soon as there is one. A call that is cancelled meanwhile has it at once."""
+    async def take_back(self, *, at_once: bool = False) -> None:
+        """It goes on: with a slot as soon as there is one. A call that is cancelled (`at_once`, or meanwhile) does not wait for it."""
         self.waits -= 1
         if self.waits or self._slots.take():
+            return
+        if at_once:
+            self._slots.force()
             return
         handed = asyncio.get_running_loop().create_future()
         self._slots.wait(Waiter(lambda: _resolve(handed)))

@@ -377,7 +377,6 @@ async def test_a_runner_without_slots_is_bound_by_nothing():
     assert alone.slots is None
     assert alone.take_slot()
     assert alone.loan(None) is None
-    assert alone.lend(None) is None
 
 
 async def test_a_task_that_outlived_its_step_has_no_slot_to_lend():

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from reactor import Engine, Reactor, map_over, step
-from reactor.run.slots import LentSlots, Loan, Slots, Waiter
+from reactor.run.slots import Loan, Slots, Waiter
 
 pytestmark = pytest.mark.anyio
 
@@ -79,60 +79,6 @@ def test_a_forced_slot_is_made_up_for():
     assert log == []
     slots.give()
     assert log == ["it"]
-
-
-# ---- lent slots --------------------------------------------------------------------------------------------------------
-
-
-def test_a_lent_slot_is_one_more_than_the_free_ones():
-    """The step's own, which it does not need while it awaits; then the engine's."""
-    lender = Slots(2)
-    lender.take()  # the step's
-    lent = LentSlots(lender)
-    assert [lent.take() for _ in range(3)] == [True, True, False]
-    assert not lent.any_free()
-
-
-def test_the_lenders_slots_are_given_back_first():
-    """Others may wait for them; the step's own is needed by nobody else."""
-    lender, log = Slots(2), []
-    lender.take()
-    lent = LentSlots(lender)
-    lent.take()
-    lent.take()
-    lender.wait(waiting(log, "other"))
-    lent.give()
-    assert log == ["other"]
-    lent.give()
-    assert lent.free == 1
-
-
-def test_who_waits_for_a_lent_slot_takes_whichever_comes_first():
-    """The step's own here; the place in the lender's queue is then passed over."""
-    lender, log = Slots(1), []
-    lender.take()
-    lent = LentSlots(lender)
-    lent.take()
-    lent.wait(waiting(log, "inner"))
-    lender.wait(waiting(log, "other"))
-    lent.give()
-    assert log == ["inner"]
-    lender.give()
-    assert log == ["inner", "other"]
-
-
-def test_a_slot_that_the_lender_hands_over_goes_back_to_the_lender():
-    """It is the engine's, not the step's."""
-    lender, log = Slots(1), []
-    lender.take()
-    lent = LentSlots(lender)
-    lent.take()
-    lent.wait(waiting(log, "inner"))
-    lender.give()
-    assert log == ["inner"]
-    assert lender.free == 0
-    lent.give()
-    assert (lender.free, lent.free) == (1, 0)
 
 
 # ---- loans ---------------------------------------------------------------------------------------------------------------
@@ -313,6 +259,26 @@ async def test_a_run_is_woken_though_another_waited_before_and_needs_none():
                 return await waits + await run.result()
 
         assert (await engine.run(Asks())).value == 6
+        assert engine._site.slots.free == 1
+
+
+async def test_what_a_step_awaits_may_wait_for_a_run():
+    """The slot that it was lent is lent on: with one slot, no deadlock, at any depth."""
+    async with Engine(concurrency=1) as engine:
+
+        class Nested(Reactor):
+            depth: int
+
+            @step
+            async def output(self) -> int:
+                if self.depth == 0:
+                    return 0
+                if self.depth % 2:
+                    return 1 + await Nested(depth=self.depth - 1)
+                run = await engine.start(Nested(depth=self.depth - 1))
+                return 1 + await run.result()
+
+        assert (await engine.run(Nested(depth=6))).value == 6
         assert engine._site.slots.free == 1
 
 

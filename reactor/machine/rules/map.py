@@ -8,7 +8,7 @@ from reactor.machine.commands import Close, CloseSource, Dispatch, StopBatch, Un
 from reactor.machine.constants import CUT_OFF
 from reactor.machine.events import BatchSettled, BatchStarted, BatchUndone, BatchUndoStarted, MapOpened, SourceEnded
 from reactor.machine.marks import FORWARD, OPEN, READY, UNDONE
-from reactor.machine.state import MapState
+from reactor.machine.state import KEPT_BATCH, MapState
 
 if TYPE_CHECKING:
     from reactor.machine.state import Scope, State
@@ -32,6 +32,10 @@ def batch_started(state: State, event: BatchStarted) -> None:
     elements.dispatching = False
     elements.open.add(event.batch)
     elements.next_batch = event.batch + 1
+    kept = state.kept.get(event.address)
+    if kept:
+        for taken in range(event.first, event.first + event.size):
+            kept.pop(taken, None)
     elements.first = event.first + event.size
     if elements.total is not None and elements.first >= elements.total:
         elements.ended = True
@@ -115,8 +119,13 @@ def stop(state: State, scope: Scope, index: int) -> None:
 
 def undo(state: State, scope: Scope, index: int) -> None:
     """Undo batch by batch, newest first, at most `in_flight` at a time."""
-    elements = scope.maps[index]
+    elements = scope.maps.get(index)
+    if elements is None:  # it was never opened: a restart had kept elements of it
+        elements = scope.maps[index] = MapState(None)
     if elements.to_undo is None:
+        kept = state.kept_undoable(scope, index)
+        if kept:
+            elements.batches[KEPT_BATCH] = BatchSettled(state.now, scope.names[index], KEPT_BATCH, kept, 0, kept)
         elements.to_undo = sorted(number for number, batch in elements.batches.items() if batch.undoable)
         undo_next(state, scope, index, elements)
 
@@ -159,6 +168,8 @@ def batch_undone(state: State, event: BatchUndone) -> None:
     scope, index = state.place(event.address)
     elements = scope.maps[index]
     elements.undoing.discard(event.batch)
+    if event.batch == KEPT_BATCH:
+        state.kept.pop(event.address, None)
     settled = elements.batches[event.batch]
     elements.batches[event.batch] = BatchSettled(settled.at, settled.address, settled.batch, settled.succeeded, settled.failed)
     for what in event.stuck:

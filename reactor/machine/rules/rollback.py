@@ -115,9 +115,13 @@ def release(scope: Scope, index: int) -> list[int]:
 
 def needs_undo(state: State, scope: Scope, index: int) -> bool:
     """Whether something is to be called for it."""
-    if scope.marks[index] != DONE or scope.names[index] in state.keep:
-        return False
     node = scope.plan.nodes[index]
+    if scope.names[index] in state.keep:
+        return False
+    if node.kind == "map" and state.kept_undoable(scope, index):
+        return True
+    if scope.marks[index] != DONE:
+        return False
     if node.kind == "map":
         return any(batch.undoable for batch in scope.maps[index].batches.values())
     return node.kind == "compose" or node.undo is not None

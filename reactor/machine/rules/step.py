@@ -52,7 +52,8 @@ def kept(state: State, event: Kept) -> None:
     try:
         scope, index = state.place(event.address)
     except KeyError:
-        state.kept[event.address] = event
+        address, _, index_of = event.address.rpartition("[")
+        state.kept.setdefault(address, {})[int(index_of[:-1])] = event
         return
     scope.in_flight += 1
     state.done(scope, index, event.value, SKIPPED if event.skipped else DONE)

@@ -108,7 +108,7 @@ def test_a_kept_element_waits_for_its_batch():
     fold = Fold(Ship)
     kept = Kept(0.0, "ship[1]", b"\x01")
     fold.note(kept)
-    assert fold.machine.state.kept == {"ship[1]": kept}
+    assert fold.machine.state.kept == {"ship": {1: kept}}
 
 
 def test_a_kept_child_can_still_be_undone():
