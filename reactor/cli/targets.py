@@ -6,6 +6,7 @@ in a package), so that annotations in it resolve. This room refuses to know what
 
 from __future__ import annotations
 
+import asyncio
 import importlib
 import importlib.util
 import os
@@ -14,6 +15,8 @@ import sys
 import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import anyio
 
 from reactor.cli.problems import Problem, teach
 from reactor.cli.text import clean, listed
@@ -33,12 +36,28 @@ def load(target: str) -> type[Reactor]:
     """
     place, name = _split(target)
     here = str(Path.cwd())
+    _load_backend(here)
     if here not in sys.path:
         sys.path.insert(0, here)
     module = _imported(place)
     if not name:
         raise Problem(f"{clean(target)} names no class", *_choices(module, place), code="unknown-target")
     return _class(module, place, name)
+
+
+def _load_backend(here: str) -> None:
+    """Let anyio import what it imports when first used, before a module of the author's can stand in the way of Python's own."""
+    kept = sys.path[:]
+    sys.path[:] = [path for path in kept if path not in ("", here)]
+    try:
+        asyncio.run(_touch())
+    finally:
+        sys.path[:] = kept
+
+
+async def _touch() -> None:
+    with anyio.CancelScope():
+        pass
 
 
 def _split(target: str) -> tuple[str, str]:
