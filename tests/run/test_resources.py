@@ -182,6 +182,20 @@ async def test_who_is_cancelled_while_it_opens_stops_only_waiting(world):
     await resources.close()
 
 
+async def test_who_is_cancelled_just_when_it_has_opened(world):
+    """In the very turn of the loop: the resource is open, is not opened again, and is closed at the end."""
+    pool = world.provider("pool", opening=1)
+    resources = Resources()
+    opening = asyncio.ensure_future(resources.open([pool]))
+    await asyncio.sleep(0)
+    resources._keepers[pool].value.add_done_callback(lambda _: opening.cancel())
+    with pytest.raises(asyncio.CancelledError):
+        await opening
+    await resources.open([pool])
+    await resources.close()
+    assert world.log == ["+pool", "-pool"]
+
+
 async def test_overrides_stand_in_for_providers(world):
     """As tests want it; the provider itself is the name that steps know."""
     real, fake = world.provider("real"), world.provider("fake")

@@ -346,6 +346,34 @@ def test_a_restart_keeps_the_elements_of_a_halted_map():
     assert fold.orders() == ["end superseded"]
 
 
+def test_kept_elements_that_no_batch_took_are_undone():
+    """A restart kept them, and the run failed before it came to their map: they are undone as one more batch."""
+    fold = Fold(Ship)
+    fold.note(Kept(0.0, "ship[1]", b"\x01")).note(Kept(0.0, "ship[2]", b"\x02", skipped=True))
+    fold.broke("first")
+    assert fold.orders() == ["undo_batch ship -1"]
+    assert fold.batch_undone("ship", -1).orders() == ["end failed"]
+
+
+def test_kept_elements_that_a_batch_took_are_its_own():
+    """They are undone with it, once."""
+    fold = Fold(Ship)
+    fold.note(Kept(0.0, "ship[0]", b"\x01")).note(Kept(0.0, "ship[1]", b"\x02"))
+    fold.did("first").opened_map("ship", 2).batch("ship", 0).settled("ship", 0, undoable=1).stop("cancel").source_ended("ship")
+    assert fold.orders() == ["undo_batch ship 0", "undo_batch ship -1"]
+    fold.batch_undone("ship", 0)
+    assert fold.orders() == []
+    assert fold.batch_undone("ship", -1).orders() == ["compensate ship"]
+
+
+def test_kept_elements_that_a_further_restart_keeps_are_left_alone():
+    """Their map's address is kept."""
+    fold = Fold(Ship)
+    fold.note(Kept(0.0, "ship[1]", b"\x01"))
+    fold.began("first").halted("first").ended("halted").undo(("ship",), "superseded")
+    assert fold.orders() == ["end superseded"]
+
+
 # ---- in a child, and by itself -----------------------------------------------------------------------------------------
 
 
