@@ -325,3 +325,43 @@ async def test_many_ends_leave_no_task():
         outcomes = [await run.outcome() for run in runs]
     assert {type(outcome) for outcome in outcomes} == {Failed, Cancelled, Succeeded}
     assert len(asyncio.all_tasks()) == before
+
+
+class Halfway(Reactor, name="halfway"):
+    """A map fails and undoes itself while another branch goes on; one undo is jammed."""
+
+    @map_over([0, 1, 2], batch_size=1, in_flight=1)
+    async def each(self, n: int) -> int:
+        await act(f"each {n}")
+        return n
+
+    @each.undo
+    async def un_each(self, n: int) -> None:
+        await undo(f"each {n}")
+
+    @step
+    async def slow(self) -> str:
+        return await act("slow")
+
+    @step
+    async def output(self, each: Results[int] = each.result, slow: str = slow.result) -> str:
+        return await act("output")
+
+
+async def test_an_abandoned_run_with_a_jammed_undo_is_stuck():
+    """What finally failed to be undone is never passed over: the run says stuck, is rolled back again, and is then cancelled."""
+    world.fails("each 2", Boom("no"))
+    world.always_fails("undo each 0", Boom("jammed"))
+    world.takes("slow", 3600)
+    async with engine() as eng:
+        run = await eng.start(Halfway(), id="h")
+        await until(lambda: "undo each 0" in world.names("began"))
+        await run.cancel("leave it", undo=False)
+        outcome = await run.outcome()
+        assert await run.status() == "stuck"
+        assert isinstance(outcome, Failed)
+        assert [failure.step for failure in outcome.rollback_failures] == ["each[0]"]
+        world.always.clear()
+        await run.retry_rollback()
+        assert isinstance(await run.outcome(), Cancelled)
+    assert world.undone == ["each 1", "each 0"]

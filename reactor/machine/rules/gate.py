@@ -187,6 +187,8 @@ def end_status(state: State) -> EndStatus:
     if root.phase == FORWARD:
         return "succeeded"
     if root.phase == QUIET and root.quiet:
+        if state.stuck and not root.is_batch:  # a child, or a map, had been rolling back by itself
+            return "stuck"
         return "halted" if state.stop_mode == "halt" else "cancelled"
     if root.phase == QUIET:
         return "failed"  # a batch, which its map undoes
