@@ -256,6 +256,56 @@ async def test_elements_that_were_kept_are_undone_by_the_new_run(engine):
     assert LOG.count("undo some") == 3
 
 
+class Late(Reactor):
+    """A map behind a step that may fail."""
+
+    @step
+    async def first(self) -> int:
+        return await act("first")
+
+    @map_over([1, 2, 3], batch_size=1, in_flight=1)
+    async def some(self, one: int) -> int:
+        await act(f"some {one}")
+        return one
+
+    @some.undo
+    async def undo_some(self, one: int) -> None:
+        await act(f"undo some {one}")
+
+    @step(after=[first, some])
+    async def output(self) -> int:
+        return await act("output")
+
+
+@pytest.mark.parametrize("later", ["undone", "kept again"])
+async def test_elements_that_were_kept_and_not_reached_again(engine, later):
+    """The restarted run is stopped before it comes to their map: they are undone, once, or kept by the next restart."""
+    FAILS.add("halt some 3")
+    run = await engine.start(Late())
+    await run.outcome()
+    FAILS.clear()
+    FAILS.add("halt first")
+    again = await run.restart(from_step="first")
+    await again.outcome()
+    assert await again.status() == "halted"
+    FAILS.clear()
+    LOG.clear()
+    if later == "undone":
+        plan = await again.undo_plan()
+        await again.undo()
+        await again.outcome()
+        assert sorted(plan) == ["some[0]", "some[1]"]
+        assert sorted(LOG) == ["undo some 1", "undo some 2"]
+        return
+    third = await again.restart()
+    await third.result()
+    assert sorted(LOG) == ["first", "output", "some 3"]
+    LOG.clear()
+    await third.undo()
+    await third.outcome()
+    assert sorted(LOG) == ["undo some 1", "undo some 2", "undo some 3"]
+
+
 async def test_a_kept_value_is_the_value(engine):
     """Of a skipped node too."""
     run = await run_of(engine)
