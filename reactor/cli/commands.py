@@ -78,7 +78,7 @@ def run(target: str, inputs: tuple[str, ...], source: str | None, run_id: str | 
     # for programs stdout is ours alone: what the author's code prints goes to stderr
     with contextlib.redirect_stdout(sys.stderr) if programs else contextlib.nullcontext():
         definition, plan = _planned(target)
-        reactor = build(definition, inputs, source, target)
+        reactor = _built(definition, inputs, source, target)
         board = Board(definition.name, [plan.nodes[at].name for at in plan.order])
         outcome = _driven(reactor, board, _report(board, stdout, how), run_id)
     sys.exit(exit_code(outcome))
@@ -86,15 +86,18 @@ def run(target: str, inputs: tuple[str, ...], source: str | None, run_id: str | 
 
 @cli.command(short_help="Print a reactor's graph.")
 @click.argument("target")
-@click.option("--mermaid", "form", flag_value="mermaid", help="As Mermaid, for documents.")
-@click.option("--svg", "form", flag_value="svg", help="As an SVG picture.")
-@click.option("--json", "form", flag_value="json", help="As JSON: inputs, nodes, edges, spans.")
+@click.option("--mermaid", is_flag=True, help="As Mermaid, for documents.")
+@click.option("--svg", is_flag=True, help="As an SVG picture.")
+@click.option("--json", is_flag=True, help="As JSON: inputs, nodes, edges, spans.")
 @click.option("--out", metavar="FILE", help="Write to this file instead of stdout.")
-def show(target: str, form: str | None, out: str | None) -> None:
+def show(target: str, out: str | None, **forms: bool) -> None:
     """Print a reactor's graph: what it takes, its nodes in an order in which they could run, and what each waits for.
 
     TARGET is package.module:Class or path/file.py:Class.
     """
+    if sum(forms.values()) > 1:
+        raise Problem("--mermaid, --svg and --json exclude one another", "fix: say one of them", code="usage")
+    form = next((name for name, said in forms.items() if said), None)
     with contextlib.redirect_stdout(sys.stderr):  # what the author's file prints while imported is no part of the graph
         _, plan = _planned(target)
         text = _drawn(plan, form)
@@ -112,6 +115,13 @@ def _planned(target: str) -> tuple[Definition, Plan]:
         cls = load(target)
         return definition_of(cls), plan_of(cls)
     except ReactorError as error:
+        raise _as_problem(error) from None
+
+
+def _built(definition: Definition, inputs: tuple[str, ...], source: str | None, target: str) -> Reactor:
+    try:
+        return build(definition, inputs, source, target)
+    except ReactorError as error:  # an author's `__post_init__` may do what no reactor may
         raise _as_problem(error) from None
 
 

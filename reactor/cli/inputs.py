@@ -48,7 +48,8 @@ def build(definition: Definition, pairs: Sequence[str], source: str | None, targ
     try:
         built: Reactor = definition.cls(**{name: _as_typed(fields[name], value) for name, value in said.items()})
     except InputInvalid as error:  # a rule across fields
-        raise _problem(definition, target, clean_lines(error.what)) from None
+        where = [f"  at {short(error.where.file)}:{error.where.line}"] if error.where is not None else []
+        raise _problem(definition, target, [*clean_lines(error.what), *where], code=error.code) from None
     return built
 
 
@@ -60,7 +61,9 @@ def _pairs(pairs: Sequence[str]) -> dict[str, str]:
     for pair in pairs:
         name, equals, value = pair.partition("=")
         if not equals or not name:
-            raise Problem(f"an argument is not key=value: {clean(name, 60)!r}", "fix: order_id=7, or lines='[1, 2]'", code="usage")
+            shown = re.split(r"\W", name, maxsplit=1)[0]  # what follows may be a secret: `token:s3cr3t`
+            dots = "…" if shown != name else ""
+            raise Problem(f"an argument is not key=value: {clean(shown, 60) + dots!r}", "fix: order_id=7, or lines='[1, 2]'", code="usage")
         if name in said:
             raise Problem(f"{clean(name, 60)} is given twice", "fix: give it once", code="usage")
         said[name] = value
@@ -158,13 +161,11 @@ def _default(field: InputDefinition) -> str:
     return "optional, secret" if secret else f"optional ({clean(repr(field.default), 60)})"
 
 
-def _problem(definition: Definition, target: str, wrong: list[str]) -> Problem:
-    things = "1 thing is" if len(wrong) == 1 else f"{len(wrong)} things are"
+def _problem(definition: Definition, target: str, wrong: list[str], code: str = InputInvalid.code) -> Problem:
+    things = "1 thing is" if len(wrong) == 1 or code != InputInvalid.code else f"{len(wrong)} things are"
     where = f"{short(definition.span.file)}:{definition.span.line}"
     known = inputs_table(definition)
     takes = [f"inputs of {clean(definition.name, 80)} ({where}):", *known] if known else [f"{clean(definition.name, 80)} takes no inputs"]
     required = [_given(f) for f in definition.inputs if f.required]
     fix = f"fix: reactor run {clean(target)} {' '.join(required)}".rstrip()
-    return Problem(
-        f"{clean(definition.name, 80)} did not begin: {things} wrong with its inputs", *wrong, "", *takes, "", fix, code=InputInvalid.code
-    )
+    return Problem(f"{clean(definition.name, 80)} did not begin: {things} wrong with its inputs", *wrong, "", *takes, "", fix, code=code)

@@ -10,6 +10,7 @@ from typing import Annotated, Any, get_args, get_origin
 import msgspec
 from msgspec import inspect
 
+from reactor.define.foreign import is_path
 from reactor.plan.spelling import spell_type
 
 _BOUNDS = ("gt", "ge", "lt", "le", "multiple_of", "pattern", "min_length", "max_length")
@@ -91,7 +92,7 @@ def _example_of_many(info: inspect.Type, depth: int) -> Any:
         case inspect.StructType() | inspect.DataclassType() | inspect.TypedDictType() | inspect.NamedTupleType():
             return _example_of_fields(info, depth)
         case inspect.CustomType(cls=cls):  # pydantic's models are objects, as far as JSON goes
-            return {} if hasattr(cls, "model_validate") else "…"
+            return {} if hasattr(cls, "model_validate") else "file" if is_path(cls) else "…"
         case _:
             return _EXAMPLES.get(type(info), "…")
 

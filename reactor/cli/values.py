@@ -16,8 +16,8 @@ import msgspec
 from reactor.cli.text import escape_json
 from reactor.define.foreign import encode_foreign
 from reactor.define.inputs import Secret, has_secret
-from reactor.define.problems import MASK
 from reactor.define.results import Results
+from reactor.define.wording import MASK
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -174,7 +174,9 @@ def _of_map(made: NodeSketch, hints: dict[str, Any]) -> _Returns:
     annotation = _returned(made.node.fn, hints)
     if any(map(kinds.is_reactor, kinds.members(annotation))):
         return _of_compose(made, hints)
-    kinds.check_storable(annotation, f"the result of an element of the map `{made.name}`", def_span(made.node.fn))
+    what, where = f"the result of an element of the map `{made.name}`", def_span(made.node.fn)
+    kinds.check_storable(annotation, what, where)
+    kinds.check_encodable(annotation, what, where)
     return True, annotation, ()
 
 

@@ -1,11 +1,13 @@
-"""Types that msgspec does not know: pydantic models and an author's own, by the *declared* type, never by a name in the data.
+"""Types that msgspec does not know: pydantic models, paths and an author's own, by the *declared* type, never by a name in the data.
 
-This room refuses to import pydantic: a type shows by its own methods that it is a model.
+This room refuses to import pydantic and pathlib: a type shows by its own methods that it is a model, by its bases that it is a path.
 """
 
 from __future__ import annotations
 
 from typing import Any
+
+_PLAIN = (type(None), bool, int, float, str, bytes, list, dict)
 
 
 def decode_foreign(declared: Any, value: Any) -> Any:
@@ -22,6 +24,8 @@ def decode_foreign(declared: Any, value: Any) -> Any:
         except ValueError as error:
             problems = _pydantic_problems(error)
         raise ValueError(problems)
+    if isinstance(value, str) and is_path(made):
+        return made(value)
     raise ValueError(f"Expected `{made.__name__}`, got `{type(value).__name__}`")
 
 
@@ -36,4 +40,22 @@ def encode_foreign(value: Any) -> Any:
     """The `enc_hook` for msgspec: plain data from a value. Raises NotImplementedError where there is none."""
     if hasattr(value, "model_dump"):
         return value.model_dump(mode="json")
+    if is_path(type(value)):
+        return str(value)
     raise NotImplementedError(f"a {type(value).__name__} is not plain data")
+
+
+def is_path(declared: Any) -> bool:
+    """Whether it is `pathlib.Path` or another of its kind: stored as its text."""
+    bases = getattr(declared, "__mro__", ())
+    return any(base.__name__ == "PurePath" and base.__module__.partition(".")[0] == "pathlib" for base in bases)
+
+
+def is_storable(declared: type[Any]) -> bool:
+    """Whether values of a class that msgspec does not know may have a way to bytes and back; False only where it is certain."""
+    if is_path(declared) or (hasattr(declared, "model_validate") and hasattr(declared, "model_dump")):
+        return True
+    try:
+        return any(issubclass(plain, declared) for plain in _PLAIN)  # what comes out of bytes may be one as it is
+    except TypeError:  # a protocol that cannot be asked at run time
+        return True

@@ -11,12 +11,14 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Union, get_args, get_
 
 import msgspec
 
-from reactor.define.foreign import decode_foreign
+from reactor.define.foreign import decode_foreign, is_storable
 from reactor.define.results import Results
 from reactor.define.steps import Ask
 from reactor.errors import DefinitionError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from reactor.errors import Place
 
 _UNIONS = {Union, types.UnionType}
@@ -118,6 +120,49 @@ def check_storable(annotation: Any, what: str, where: Place) -> None:
             where=where,
             fix="make it a msgspec Struct with a field for each, or one type of the union",
         )
+
+
+def check_encodable(annotation: Any, what: str, where: Place) -> None:
+    """Raises DefinitionError for a type of which it is certain that no value survives its bytes, in one process neither.
+
+    A map's results are kept as encoded chunks wherever it runs; what `check_storable` lets pass as an author's own would fail each element.
+    """
+    try:
+        info = msgspec.inspect.type_info(annotation)
+        whole = info.types if isinstance(info, msgspec.inspect.UnionType) else (info,)
+        wrong = next((found for each in whole if (found := _never_stored(each, set())) is not None), None)
+        reason = "" if wrong is None else f": of a `{wrong.__name__}` msgspec makes no bytes"
+    except NameError:
+        return  # a Struct below
+    except TypeError as error:
+        reason = f": {str(error).partition(' - type')[0]}"
+    if reason:
+        raise DefinitionError(
+            f"{what} is `{name_of(annotation)}`, and the results of a map are kept as bytes{reason}",
+            code="type-not-storable",
+            where=where,
+            fix="return plain types, Structs, dataclasses, attrs, TypedDict, pydantic models or paths; one such class, or None, in a union",
+        )
+
+
+def _never_stored(info: Any, seen: set[int]) -> type[Any] | None:
+    """The first class in a type that has no way to bytes and back."""
+    if id(info) in seen:
+        return None
+    seen.add(id(info))
+    if isinstance(info, msgspec.inspect.CustomType):
+        is_fine = issubclass(info.cls, Results) or is_storable(info.cls)  # what an inner map left is kept as it is
+        return None if is_fine else info.cls
+    return next((found for each in _parts(info) if (found := _never_stored(each, seen)) is not None), None)
+
+
+def _parts(info: Any) -> Iterator[Any]:
+    """The types that a value of this one holds for certain: no member of a union, no field with a default."""
+    for name in ("type", "item_type", "key_type", "value_type"):
+        if hasattr(info, name):
+            yield getattr(info, name)
+    yield from getattr(info, "item_types", ())
+    yield from (field.type for field in getattr(info, "fields", ()) if field.required)
 
 
 def output_of(child: type[Any]) -> Any:

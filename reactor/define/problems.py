@@ -5,8 +5,6 @@ This room refuses to know reactors: it sees the declared fields, and a value of 
 
 from __future__ import annotations
 
-import re
-import reprlib
 from typing import TYPE_CHECKING, Any, get_args
 
 import msgspec
@@ -14,6 +12,7 @@ import msgspec
 from reactor.define import kinds
 from reactor.define.foreign import decode_foreign, encode_foreign
 from reactor.define.teaching import nearest
+from reactor.define.wording import MASK, told, told_of_secret
 from reactor.errors import InputInvalid
 
 if TYPE_CHECKING:
@@ -22,11 +21,10 @@ if TYPE_CHECKING:
     from reactor.define.definition import InputDefinition
     from reactor.errors import Place
 
-MASK = "********"
-SHORT = 2  # characters: no secret
+__all__ = ["MASK", "broken_inside", "holds_records", "leaves_of", "problems_of", "refused"]
 
-_PATH = re.compile(r"(?P<text>.*) - at (?P<key>`key` in )?`\$(?P<path>.*)`$", re.DOTALL)
-_PART = re.compile(r"\.(?P<name>\w+)|\[(?P<index>\d+)\]|(?P<any>\[\.\.\.\])")
+SHORT = 2  # characters: no secret
+_RECORDS = ("__struct_fields__", "__dataclass_fields__", "__attrs_attrs__", "_fields", "__total__")  # the last: a TypedDict may hold one
 
 
 def problems_of(fields: Sequence[InputDefinition], given: Mapping[str, Any], *, str_keys: bool = False) -> Iterator[tuple[str, str]]:
@@ -51,10 +49,14 @@ def _problem(field: InputDefinition, value: Any, *, str_keys: bool) -> tuple[str
     except RecursionError:
         return field.name, "is nested too deeply"
     except msgspec.MsgspecError as error:
-        if field.secret:
-            return field.name, f"is no valid `{kinds.name_of(field.type)}`, got {MASK}"
-        return _told(field.name, value, str(error))
+        return _told(field, value, str(error))
     return None
+
+
+def _told(field: InputDefinition, value: Any, message: str) -> tuple[str, str]:
+    if field.secret:
+        return told_of_secret(field.name, field.type, message, f"is no valid `{kinds.name_of(field.type)}`")
+    return told(field.name, field.type, value, message)
 
 
 def broken_inside(fields: Sequence[InputDefinition], values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
@@ -63,16 +65,12 @@ def broken_inside(fields: Sequence[InputDefinition], values: Mapping[str, Any]) 
         if holds_records(field.type):
             message = _broken(field, values[field.name])
             if message is not None:
-                yield (
-                    _told(field.name, values[field.name], message)
-                    if not field.secret
-                    else (field.name, f"{message.partition(' - ')[0]}, got {MASK}")
-                )
+                yield _told(field, values[field.name], message)
 
 
 def holds_records(declared: Any) -> bool:
     """Whether objects whose making checks nothing may be in a value of this type."""
-    if any(hasattr(declared, mark) for mark in ("__struct_fields__", "__dataclass_fields__", "__attrs_attrs__")):
+    if any(hasattr(declared, mark) for mark in _RECORDS):
         return True
     return any(holds_records(part) for part in get_args(declared))
 
@@ -87,37 +85,6 @@ def _broken(field: InputDefinition, value: Any) -> str | None:
     except (msgspec.MsgspecError, RecursionError) as error:
         return str(error)
     return None
-
-
-def _told(name: str, value: Any, message: str) -> tuple[str, str]:
-    found = _PATH.match(message)
-    if found is None:
-        return name, f"{_lower(message)}, got {reprlib.repr(value)}"
-    path = found["path"]
-    return name + path, f"{_lower(found['text'])}{', in a key' if found['key'] else ''}{_got(value, path)}"
-
-
-def _lower(message: str) -> str:
-    return message[:1].lower() + message[1:]
-
-
-def _got(value: Any, path: str) -> str:
-    at = 0
-    for part in _PART.finditer(path):
-        if part["any"] or part.start() != at:
-            return ""
-        at = part.end()
-        try:
-            value = _into(value, part["name"], part["index"])
-        except (LookupError, TypeError, AttributeError):
-            return ""
-    return f", got {reprlib.repr(value)}"
-
-
-def _into(value: Any, name: str | None, index: str | None) -> Any:
-    if index is not None:
-        return value[int(index)]
-    return value[name] if isinstance(value, dict) else getattr(value, name or "")
 
 
 def leaves_of(value: Any) -> Iterator[str]:

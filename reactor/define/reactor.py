@@ -6,6 +6,8 @@ needed. This room refuses to know plans and engines: `engine.py` fills the slot 
 
 from __future__ import annotations
 
+import inspect
+import traceback
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, cast, dataclass_transform
 
@@ -14,12 +16,13 @@ from reactor.define.class_options import ClassOptions, read_class_options
 from reactor.define.definition import Definition, Span
 from reactor.define.frozen import check_frozen
 from reactor.define.inputs import Inputs, check_names, field_names, read_inputs
-from reactor.define.problems import MASK, leaves_of
+from reactor.define.problems import leaves_of
 from reactor.define.scope import Scope, Unresolved
 from reactor.define.sketch import Sketch, sketch
 from reactor.define.teaching import author_frame, author_span
 from reactor.define.wiring import check_wiring
-from reactor.errors import DefinitionError, InputInvalid, NeedsEngine
+from reactor.define.wording import MASK
+from reactor.errors import DefinitionError, InputInvalid, NeedsEngine, ReactorError
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Generator, Mapping, Sequence
@@ -156,13 +159,21 @@ def _fill(reactor: Reactor, values: dict[str, Any], where: Callable[[], Span] | 
 def _broken_rule(reactor: Any) -> tuple[str, Span | None] | None:
     try:
         reactor.__post_init__()
-    except ValueError as error:
-        text = f"{type(reactor).__name__}: {masked(reactor, str(error))}"
-        last = error.__traceback__
-        while last is not None and last.tb_next is not None:
-            last = last.tb_next
-        return text, Span(last.tb_frame.f_code.co_filename, last.tb_lineno, last.tb_lineno) if last is not None else None
+    except ReactorError:
+        raise  # it says code, place and fix already
+    except Exception as error:  # noqa: BLE001 - whatever an author's rule raises, these inputs cannot be run
+        said = masked(reactor, str(error))
+        kind = "" if isinstance(error, ValueError) else f"`__post_init__` raised {type(error).__name__}" + (": " if said else "")
+        return f"{type(reactor).__name__}: {kind}{said}", _line_of(error, type(reactor).__post_init__)
     return None
+
+
+def _line_of(error: Exception, rule: Any) -> Span | None:
+    """The innermost line in the rule's own file, else the innermost of all."""
+    frames = [(frame.f_code.co_filename, line) for frame, line in traceback.walk_tb(error.__traceback__)]
+    code = getattr(inspect.unwrap(rule), "__code__", None)
+    own = [frame for frame in frames if code is not None and frame[0] == code.co_filename]
+    return next((Span(file, line, line) for file, line in reversed(own or frames)), None)
 
 
 def masked(reactor: Reactor, text: str) -> str:

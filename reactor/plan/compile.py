@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from reactor.define.definition import Definition, FromNode, HandlerDefinition, Literally, MapDefinition, NodeDefinition, SourceDefinition
+from reactor.define.kinds import check_encodable, output_of
 from reactor.define.reactor import definition_of
 from reactor.define.teaching import nearest
 from reactor.errors import DefinitionError
@@ -78,6 +79,7 @@ def compile_plan(definition: Definition) -> Plan:
     feeds = _feeds_of(parents, list(index.values()))
     bare = [_node_of(at, node, index, (parents[at], tuple(feeds[at]))) for at, node in enumerate(definition.nodes.values())]
     family = family_of(definition)
+    _check_elements(definition)
     in_degrees = [len(above) for above in parents]
     return Plan(
         definition=definition,
@@ -112,6 +114,15 @@ def family_of(definition: Definition) -> list[Definition]:
 
 
 # ---- edges -----------------------------------------------------------------------------------------------------
+
+
+def _check_elements(definition: Definition) -> None:
+    """A map's results are kept as bytes: where its elements are reactors, their outputs are only known here."""
+    for node in definition.nodes.values():
+        for child in node.children if node.kind == "map" else ():
+            output = output_of(child)
+            if output is not None:
+                check_encodable(output, f"the output of {child.__name__}, an element of the map `{node.name}`,", node.span)
 
 
 def _parents_of(node: NodeDefinition, index: Mapping[str, int]) -> tuple[int, ...]:

@@ -79,10 +79,10 @@ def test_all_that_is_wrong_is_listed_at_once(folder):
         "[input-invalid] order did not begin: 6 things are wrong",
         "`amuont` is no input; did you mean `amount`?",
         "`order_id` is missing; it takes `str`",
-        "`amount` expected `int`, got `str`, got 'abc'",
+        "`amount` expected `int`, got 'abc'",
         '`lines` is not `list[Line]`, which is written as JSON: lines=\'[{"sku":"…"}]\'',
-        "`weight` expected `float | null`, got `str`, got 'heavy'",
-        "`size` invalid enum value 'xl'",
+        "`weight` expected `float | null`, got 'heavy'",
+        "`size` expected one of 'm', 's', got 'xl'",
         "inputs of order (order.py:",
         "int [gt=0]",
         "fix: reactor run order.py:Order order_id=… amount=1",
@@ -93,7 +93,7 @@ def test_all_that_is_wrong_is_listed_at_once(folder):
 WRONG = {
     "constraint": (["order_id=1", "amount=0"], "`amount` expected `int` >= 1, got 0"),
     "cross-field": (["order_id=1", "amount=1", "express=true"], "express needs an amount of 10 or more"),
-    "nested": (["order_id=1", "amount=1", 'lines=[{"sku": 3}]'], "`lines[0].sku` expected `str`, got `int`, got 3"),
+    "nested": (["order_id=1", "amount=1", 'lines=[{"sku": 3}]'], "`lines[0].sku` expected `str`, got 3"),
     "unknown": (["order_id=1", "amount=1", "nope=1"], "`nope` is no input"),
     "missing": (["order_id=1"], "`amount` is missing"),
     "no pair": (["order_id"], "not key=value"),
@@ -153,3 +153,98 @@ def test_hostile_input_is_shown_harmless(folder):
     assert "\x1b" not in done.stderr
     assert "\\x1b[2Jx\\nfix: rm" in done.stderr
     assert "[red]" in done.stderr
+
+
+def test_what_is_no_pair_is_not_repeated_behind_its_name(folder):
+    """It may be a secret that was mistyped."""
+    folder.write("order.py", ORDER)
+    for wrong in ("token:hunter2", "token hunter2", "token->hunter2"):
+        done = folder.reactor("run", "order.py:Order", wrong)
+        assert done.returncode == 2
+        assert "hunter2" not in done.stderr
+        assert "not key=value: 'token…'" in done.stderr
+
+
+def test_a_secret_s_rule_is_named(folder):
+    """Which one it breaks, and not what it is."""
+    folder.write(
+        "login.py",
+        """
+        from typing import Annotated
+        from msgspec import Meta
+        from reactor import Reactor, Secret, step
+
+        class Login(Reactor):
+            token: Annotated[str, Meta(min_length=8), Secret()]
+
+            @step
+            async def output(self) -> int:
+                return 1
+        """,
+    )
+    done = folder.reactor("run", "login.py:Login", "token=hunter2")
+    assert done.returncode == 2
+    assert "`token` expected `str` of length >= 8, got ********" in done.stderr
+    assert "hunter2" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("rule", "told"),
+    [
+        ("raise ValueError('no')", ["[input-rule]", "Buggy: no", "at buggy.py:7"]),
+        ("{}['x']", ["[input-rule]", "Buggy: `__post_init__` raised KeyError: 'x'", "at buggy.py:7"]),
+        ("self.n = 3", ["[reactor-frozen]", "buggy.py:7", "fix: return the value"]),
+    ],
+)
+def test_whatever_a_rule_raises(folder, rule, told):
+    """Exit 2 with the author's line, and no traceback of ours."""
+    folder.write(
+        "buggy.py",
+        f"""
+        from reactor import Reactor, step
+
+        class Buggy(Reactor):
+            n: int = 1
+
+            def __post_init__(self) -> None:
+                {rule}
+
+            @step
+            async def output(self) -> int:
+                return 1
+        """,
+    )
+    done = folder.reactor("run", "buggy.py:Buggy")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert not [words for words in told if words not in done.stderr], done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_paths_are_read_and_shown(folder):
+    """As their text, inside lists too."""
+    folder.write(
+        "paths.py",
+        """
+        from pathlib import Path
+        from reactor import Reactor, Results, map_over, step
+
+        class Paths(Reactor):
+            folder: Path
+            more: list[Path] = []
+
+            @step
+            async def all(self) -> list[Path]:
+                return [self.folder, *self.more]
+
+            @map_over(all.result)
+            async def parent(self, path: Path) -> Path:
+                return path.parent
+
+            @step
+            async def output(self, parents: Results[Path] = parent.result) -> list[Path]:
+                return await parents.all()
+        """,
+    )
+    done = folder.reactor("run", "paths.py:Paths", "folder=a/b", 'more=["c/d"]', "-q")
+    assert (done.returncode, json.loads(done.stdout)) == (0, ["a", "c"]), done.stderr
+    assert "fix: reactor run paths.py:Paths folder=file" in folder.reactor("run", "paths.py:Paths").stderr

@@ -361,3 +361,12 @@ def test_a_step_that_ends_the_process(folder, kind):
     assert done.returncode == 1
     assert kind in done.stdout
     assert "Traceback" not in done.stderr
+
+
+def test_the_package_is_the_command_too(folder):
+    """`python -m reactor`, where the script is not on PATH."""
+    done = subprocess.run(
+        [sys.executable, "-m", "reactor", "--version"], cwd=folder.path, env=folder.env, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("reactor, version")

@@ -82,3 +82,12 @@ def test_what_cannot_be_written_is_told(folder, args):
     done = folder.reactor("show", "shop.py:Checkout", *args)
     assert (done.returncode, done.stdout) == (2, "")
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("args", [["--svg", "--json"], ["--mermaid", "--svg"], ["--mermaid", "--svg", "--json"]])
+def test_one_form_at_a_time(folder, args):
+    """Two exclude each other, as with `run`; nothing is picked silently."""
+    folder.write("shop.py", SHOP)
+    done = folder.reactor("show", "shop.py:Checkout", *args)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "[usage] --mermaid, --svg and --json exclude one another" in done.stderr

@@ -1,10 +1,12 @@
 """Types that msgspec does not know: by the declared type, never by a name in the data."""
 
+from pathlib import Path, PurePath, PurePosixPath, PureWindowsPath
+
 import msgspec
 import pydantic
 import pytest
 
-from reactor.define.foreign import decode_foreign, encode_foreign
+from reactor.define.foreign import decode_foreign, encode_foreign, is_path, is_storable
 
 
 class Model(pydantic.BaseModel):
@@ -63,3 +65,27 @@ def test_wrong_data_names_its_path():
     """Msgspec's path and pydantic's."""
     with pytest.raises(msgspec.ValidationError, match=r"\(n\) - at `\$.models\[0\]`"):
         msgspec.convert({"model": {"n": 1}, "models": [{"n": "x"}]}, Holder, dec_hook=decode_foreign)
+
+
+@pytest.mark.parametrize("declared", [Path, PurePath, PurePosixPath, PureWindowsPath, type(Path())])
+def test_a_path_goes_there_and_back(declared):
+    """As its text, by its declared type; other text and numbers stay what they are."""
+    body = msgspec.msgpack.encode(declared("a/b.txt"), enc_hook=encode_foreign)
+    again = msgspec.msgpack.decode(body, type=declared, dec_hook=decode_foreign)
+    assert (type(again), again) == (type(declared("x")), declared("a/b.txt"))
+    with pytest.raises(msgspec.ValidationError, match=f"Expected `{declared.__name__}`, got `int`"):
+        msgspec.convert(3, declared, dec_hook=decode_foreign)
+
+
+def test_what_is_a_path_shows_by_its_bases():
+    """Not by its name."""
+    assert is_path(Path)
+    assert not is_path(type("PurePath", (), {}))
+    assert not is_path(Own)
+
+
+def test_what_may_have_bytes():
+    """A model needs both ways; False only where it is certain."""
+    assert (is_storable(Model), is_storable(object), is_storable(Path)) == (True, True, True)
+    assert not is_storable(Own)
+    assert not is_storable(type("Half", (), {"model_validate": int}))

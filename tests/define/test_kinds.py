@@ -1,9 +1,10 @@
 """Types: what a node returns, by its kind, and what cannot be stored."""
 
-from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Hashable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Annotated, Any, TypedDict, Union
+from pathlib import Path, PurePath
+from typing import Annotated, Any, Protocol, TypedDict, Union
 
 import attrs
 import msgspec
@@ -13,7 +14,9 @@ import pytest
 from reactor.define.decorators import interrupt, map_over, step
 from reactor.define.kinds import element_of, members, name_of
 from reactor.define.reactor import Reactor, definition_of
+from reactor.define.results import Results
 from reactor.define.steps import Ask
+from reactor.plan.compile import plan_of
 
 
 class Card(msgspec.Struct):
@@ -42,6 +45,10 @@ class Model(pydantic.BaseModel):
 
 class Own:
     pass
+
+
+class Runnable(Protocol):
+    def run(self) -> None: ...
 
 
 @dataclass
@@ -155,3 +162,57 @@ def test_unions_are_flat():
     """Annotated and nested ones too."""
     assert members(Annotated[int | str, "x"] | None) == (int, str, type(None))
     assert [name_of(t) for t in (None.__class__, int, list[int], Card)] == ["None", "int", "list[int]", "Card"]
+
+
+class Holder(msgspec.Struct):
+    own: Own
+
+
+class Lenient(msgspec.Struct):
+    own: Own | None = None
+
+
+class Text(str):
+    __slots__ = ()
+
+
+NEVER = [Own, complex, Own | None, list[Own], dict[str, Own], tuple[int, Own], Holder, Own | int, Own | Model, Text, range]
+
+
+def map_returning(annotation):
+    """The definition of a map whose elements give this."""
+
+    async def output(self, n: int) -> annotation: ...
+
+    return definition_of(type("Made", (Reactor,), {"output": map_over([1])(output)})).nodes["output"]
+
+
+@pytest.mark.parametrize("annotation", NEVER, ids=range(len(NEVER)))
+def test_a_maps_results_have_bytes(refuses, annotation):
+    """They are kept as encoded chunks in one process too: a type that has none would fail every element."""
+    with refuses(code="type-not-storable", line="async def output", fix="pydantic models or paths", what="kept as bytes"):
+        map_returning(annotation)
+
+
+MAPPED = [*PLAIN, Card, Plain, Attrs, Typed, Model, Model | None, Path, list[PurePath], Lenient, Hashable, Runnable, Results[int]]
+
+
+@pytest.mark.parametrize("annotation", MAPPED, ids=range(len(MAPPED)))
+def test_what_a_map_may_return(annotation):
+    """All that is, or may be, storable: what is not certain shows when it runs."""
+    assert map_returning(annotation).kind == "map"
+
+
+def test_the_outputs_of_mapped_reactors_have_bytes(refuses):
+    """Known when the map is planned."""
+
+    class Child(Reactor):
+        @step
+        async def output(self) -> Own: ...
+
+    class Parent(Reactor):
+        @map_over([1])
+        async def output(self, n: int) -> Child: ...
+
+    with refuses(code="type-not-storable", line="@map_over([1])", fix="Structs", what="output of Child"):
+        plan_of(Parent)
