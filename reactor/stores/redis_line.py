@@ -7,7 +7,7 @@ took 53 µs; with this protocol, in which an answer wakes its caller at once, it
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Protocol, cast
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from hiredis import ProtocolError, Reader
 
@@ -105,8 +105,9 @@ class Line(asyncio.Protocol):
 
 def taken_from(connection: AbstractConnection) -> asyncio.StreamWriter:
     """The open stream of a connection, which looks closed from then on. The one place that reaches into redis-py."""
-    writer: asyncio.StreamWriter = connection._writer  # type: ignore[attr-defined]  # noqa: SLF001
-    connection._writer = connection._reader = None  # type: ignore[attr-defined]  # noqa: SLF001
+    held: Any = connection
+    writer: asyncio.StreamWriter = held._writer  # noqa: SLF001
+    held._writer = held._reader = None  # noqa: SLF001
     return writer
 
 

@@ -61,7 +61,7 @@ class Reader:
     async def _read(self, newest: Awaitable[Sequence[Any]] | None) -> None:
         failures, begun = 0, False
         while True:
-            connection = self._make()
+            connection: Any = self._make()  # redis-py's own types differ between its releases
             try:
                 if not begun:
                     first, newest = newest or self._newest(), None  # asked before the first to watch went on: it misses nothing
@@ -86,7 +86,7 @@ class Reader:
         for stream, entries in zip(tuple(self._at), newest, strict=True):
             self._at[stream] = entries[0][0] if entries else b"0-0"
 
-    async def _next(self, connection: AbstractConnection) -> Any:
+    async def _next(self, connection: Any) -> Any:
         words = ("XREAD", "COUNT", TOGETHER, "BLOCK", int(BLOCK * 1000), "STREAMS", *self._at.keys(), *self._at.values())
         async with asyncio.timeout(BLOCK + self._timeout):
             await connection.send_packed_command(connection.pack_command(*words), check_health=False)

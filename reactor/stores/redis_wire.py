@@ -188,7 +188,7 @@ class Wire:
             self._give_up(TimeoutError(), self._loop.time())
 
     async def _connect(self) -> Line:
-        connection = self._make()
+        connection: Any = self._make()  # redis-py's own types differ between its releases
         try:
             await connection.connect()
             await connection.send_packed_command(connection.pack_command("INFO", "server"), check_health=False)
