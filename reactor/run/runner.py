@@ -335,8 +335,10 @@ class Runner:
         self._hand_back()
         here = asyncio.current_task()
         for lane in self.tasks:
-            if lane is not here:
-                lane.cancel()  # no call is in flight: it was only just opened, or opens a resource that nobody needs now
+            # no call is in flight: it was only just opened, or opens a resource that nobody needs now. A batch's just run out: a task
+            # that is cancelled leaves a cycle to the collector, and a map of many batches would grow by it
+            if lane is not here and self.batch is None:
+                lane.cancel()
         if not self.end.done():
             self.end.set_result(None)
         if self.on_end is not None:
