@@ -26,10 +26,18 @@ GROUPS = {
     "Nodes, as types": "Node Step OptionalStep Map Composed OptionalComposed Interrupt Source Bound",
 }
 
+SPELT = {  # what has no public name, as a reader can use it
+    "_StepOf": "Callable[[Callable[..., Awaitable[T] | T]], Step[T]]",
+    "_OptionalStepOf": "Callable[[Callable[..., Awaitable[T] | T]], OptionalStep[T]]",
+    "_MapOver[E]": "Callable[[Callable[Concatenate[Any, E, ...], Awaitable[T] | Awaitable[HasOutput[T]]]], Map[T]]",
+}
+INTERNAL = {"restart_run"}  # of the engine, for `Run.restart`
+
 HEAD = """# Reference
 
 Everything that `from reactor import …` gives, made from the docstrings by `python docs/make_reference.py --write`; a test holds it to them.
-Errors have [a page of their own](errors.md).
+Errors have [a page of their own](errors.md). In a signature `HasOutput[T]` is a reactor whose output is a T, `Seconds` a number of seconds
+or a timedelta.
 """
 
 
@@ -78,7 +86,14 @@ def for_checkers(name: str, thing: Any) -> list[str]:
     ]
     calls = [node for node in hidden if isinstance(node, ast.FunctionDef) and node.name == name and node.returns]
     spaced = [re.sub(r"(?<=\w|\])=(?=\S)", " = ", ast.unparse(node.args)) for node in calls]
-    return [f"{name}({args}) -> {ast.unparse(node.returns)}" for args, node in zip(spaced, calls, strict=True) if node.returns]
+    return [named(f"{name}({args}) -> {ast.unparse(node.returns)}") for args, node in zip(spaced, calls, strict=True) if node.returns]
+
+
+def named(said: str) -> str:
+    """A signature with names that a reader can import alone."""
+    for inner, public in SPELT.items():
+        said = said.replace(inner, public)
+    return said
 
 
 def constructed(cls: type) -> bool:
@@ -91,7 +106,7 @@ def signature(call: Any) -> str:
     said = re.sub(r"(?<=: |> )'([^']*)'", r"\1", str(inspect.signature(call)))
     said = re.sub(r"<class '(?:\w+\.)*(\w+)'>", r"\1", said)
     said = re.sub(r"\b(?:typing|collections\.abc|datetime|reactor\.[\w.]+)\.(?=\w)", "", said)
-    return said.removesuffix(" -> None") if inspect.isclass(call) else said
+    return named(said.removesuffix(" -> None") if inspect.isclass(call) else said)
 
 
 def prose(thing: Any) -> str:
@@ -115,12 +130,13 @@ def own(cls: type) -> list[tuple[str, str, str]]:
     for name, thing in vars(cls).items():
         plain = thing.__func__ if isinstance(thing, classmethod | staticmethod) else thing
         first = (inspect.getdoc(plain) or "").split("\n\n")[0].replace("\n", " ")
-        if name.startswith("_"):
+        if name.startswith("_") or name in INTERNAL:
             continue
         if isinstance(plain, FunctionType):
             awaited = "await " if inspect.iscoroutinefunction(plain) else ""
-            call = re.sub(r"\((?:self|cls)(?:, )?", "(", signature(plain), count=1)
-            found.append((f"{awaited}{name}{call}", "method", first))
+            for one in typing.get_overloads(plain) or [plain]:
+                call = re.sub(r"\((?:self|cls)(?:, )?", "(", signature(one), count=1)
+                found.append((f"{awaited}{name}{call}", "method", first))
         elif isinstance(plain, property):
             found.append((name, "property", first))
     return found

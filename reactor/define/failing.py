@@ -39,9 +39,20 @@ def lineage_of(exception: type[BaseException]) -> tuple[str, ...]:
 class StepError:
     """What `compensate` gets, in process and after a crash alike: the failure as recorded.
 
-    >>> failure = Failure("CardDeclined", "no funds", ("shop.CardDeclined", "builtins.Exception"))
-    >>> StepError(failure).is_a(Exception)
-    True
+    >>> import asyncio
+    >>> from reactor import Continue, Reactor, StepError, step
+    >>> class Pay(Reactor):
+    ...     @step
+    ...     async def output(self) -> str:
+    ...         raise TimeoutError("no answer")
+    ...
+    ...     @output.compensate
+    ...     async def put_down(self, error: StepError) -> Continue[str] | None:
+    ...         return Continue(f"owed: {error.message}") if error.is_a(OSError) else None
+    >>> async def main() -> str:
+    ...     return await Pay()
+    >>> asyncio.run(main())
+    'owed: no answer'
     """
 
     __slots__ = ("address", "failure", "original")

@@ -116,9 +116,27 @@ class Succeeded(Generic[T_co]):
 class RollbackFailure:
     """One undo or compensate that finally failed: a person must look.
 
-    >>> from reactor.define.failing import Failure, StepError
-    >>> RollbackFailure("reserve", "undo", StepError(Failure("OSError", "gone"))).step
-    'reserve'
+    >>> import asyncio
+    >>> from reactor import Engine, Failed, Reactor, Retry, step
+    >>> class Hold(Reactor):
+    ...     @step
+    ...     async def reserve(self) -> str:
+    ...         return "h-1"
+    ...
+    ...     @reserve.undo(retry=Retry(1))
+    ...     async def release(self, hold: str) -> None:
+    ...         raise OSError("gone")
+    ...
+    ...     @step
+    ...     async def output(self, hold: str = reserve.result) -> int:
+    ...         raise ValueError
+    >>> async def main() -> None:
+    ...     async with Engine() as engine:
+    ...         outcome = await engine.run(Hold())
+    ...         if isinstance(outcome, Failed):
+    ...             print([(one.kind, one.step, one.error.message) for one in outcome.rollback_failures])
+    >>> asyncio.run(main())
+    [('undo', 'reserve', 'gone')]
     """
 
     step: str
@@ -130,11 +148,19 @@ class RollbackFailure:
 class Failed:
     """The failure that stood first; where `rollback_failures` is not empty, the run is stuck.
 
-    >>> from reactor.define.failing import Failure, StepError
-    >>> match Failed(StepError(Failure("CardDeclined", "no funds")), "pay"):
-    ...     case Failed(error, step):
-    ...         print(step, error.message)
-    pay no funds
+    >>> import asyncio
+    >>> from reactor import Engine, Fail, Failed, Reactor, step
+    >>> class Pay(Reactor):
+    ...     @step
+    ...     async def output(self) -> int:
+    ...         raise Fail("no funds")
+    >>> async def main() -> None:
+    ...     async with Engine() as engine:
+    ...         match await engine.run(Pay()):
+    ...             case Failed(error, step):
+    ...                 print(step, "failed:", error.message)
+    >>> asyncio.run(main())
+    output failed: no funds
     """
 
     __match_args__ = ("error", "step")
