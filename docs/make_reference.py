@@ -31,7 +31,6 @@ SPELT = {  # what has no public name, as a reader can use it
     "_OptionalStepOf": "Callable[[Callable[..., Awaitable[T] | T]], OptionalStep[T]]",
     "_MapOver[E]": "Callable[[Callable[Concatenate[Any, E, ...], Awaitable[T] | Awaitable[HasOutput[T]]]], Map[T]]",
 }
-INTERNAL = {"restart_run"}  # of the engine, for `Run.restart`
 
 HEAD = """# Reference
 
@@ -130,7 +129,7 @@ def own(cls: type) -> list[tuple[str, str, str]]:
     for name, thing in vars(cls).items():
         plain = thing.__func__ if isinstance(thing, classmethod | staticmethod) else thing
         first = (inspect.getdoc(plain) or "").split("\n\n")[0].replace("\n", " ")
-        if name.startswith("_") or name in INTERNAL:
+        if name.startswith("_"):
             continue
         if isinstance(plain, FunctionType):
             awaited = "await " if inspect.iscoroutinefunction(plain) else ""

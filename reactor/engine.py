@@ -6,16 +6,18 @@ Importing it fills the one slot through which `await Checkout(…)` finds how to
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
 
 from reactor.define import reactor as reactors
-from reactor.define.reactor import Reactor, definition_of
+from reactor.define.reactor import Reactor, definition_of, values_of
 from reactor.define.seconds import Seconds, as_seconds
 from reactor.errors import Expired, NeedsEngine, ReactorError, RunConflict, UnknownRun, WrongState
 from reactor.machine.events import RunStarted, StopRequested, UndoRequested
 from reactor.machine.machine import Machine
 from reactor.plan.compile import plan_of
+from reactor.record.codec import same
 from reactor.run import restarting
 from reactor.run.awaiting import cannot_park, perform
 from reactor.run.checking import checked_id, checked_observers, checked_status, checked_tags
@@ -23,7 +25,7 @@ from reactor.run.context import LOGGER
 from reactor.run.failures import secret_texts
 from reactor.run.finding import Page, Wanted, check_where, page_of
 from reactor.run.handle import Run
-from reactor.run.live import Live
+from reactor.run.live import Live, fresh
 from reactor.run.observe import Event, Record
 from reactor.run.runner import Runner
 from reactor.run.shielding import shielded
@@ -98,7 +100,7 @@ class Engine:
         self._ended: dict[str, Live] = {}  # oldest end first
         self._expired: dict[str, None] = {}
         self._driven: dict[str, int] = {}  # runs of a reactor that are driven
-        self._waiting: dict[str, list[Live]] = {}
+        self._waiting: dict[str, deque[Live]] = {}
         for reactor in reactors:
             self._serve(reactor)
 
@@ -186,14 +188,14 @@ class Engine:
         run_id = f"{plan.name}:{checked_id(id)}"
         known = self._latest.get(run_id)
         if known is not None:
-            return Run(self._same(known, reactor), self)
+            return Run(self._same(known, reactor), self._restart)
         if run_id in self._expired:
             raise _expired(run_id)
         live = self._make(run_id, reactor, plan, checked_tags(tags))
         seconds = None if deadline is None else as_seconds(deadline, "deadline", zero=True)
         live.runner.note(_started(live, site, seconds))
         self._begin(live)
-        return Run(live, self)
+        return Run(live, self._restart)
 
     @overload
     async def get(self, run_id: str, /) -> Run[Any]: ...
@@ -206,7 +208,7 @@ class Engine:
         run_id = args[0] if len(args) == 1 else f"{definition_of(args[0]).name}:{args[1]}"
         live = self._latest.get(run_id) or self._runs.get(run_id)
         if live is not None:
-            return Run(live, self)
+            return Run(live, self._restart)
         if run_id in self._expired:
             raise _expired(run_id)
         raise UnknownRun(f"there is no run `{run_id}`", fix="say its whole name, `{reactor}:{id}`, or `get(TheReactor, id)`")
@@ -230,7 +232,7 @@ class Engine:
         check_where(where or {}, set(self._served.values()))
         wanted = Wanted(name, checked_status(status), tag, since, until, dict(where or {}), text)
         page = page_of(self._runs, wanted, limit, cursor)
-        return Page([Run(live, self) for live in page.items], page.cursor, page.total)
+        return Page([Run(live, self._restart) for live in page.items], page.cursor, page.total)
 
     async def signal(  # the face's words, by keyword
         self,
@@ -251,7 +253,7 @@ class Engine:
 
     # ---- what a handle asks for -------------------------------------------------------------------------------
 
-    async def restart_run(self, live: Live, from_step: str | None) -> Run[Any]:
+    def _restart(self, live: Live, from_step: str | None) -> Run[Any]:
         """Make the run that supersedes this one; it begins when what it does not keep is undone."""
         live.may("restart")
         kept = restarting.kept_nodes(live, from_step)
@@ -267,7 +269,7 @@ class Engine:
             self._supersede(live)
         else:
             live.reopen(UndoRequested(site.now(), "", restarting.keep_addresses(live, kept, partial), "superseded"))
-        return Run(new, self)
+        return Run(new, self._restart)
 
     def _supersede(self, live: Live) -> None:
         if live.successor is not None and not self._closing:
@@ -300,7 +302,7 @@ class Engine:
                 )
 
     def _same(self, live: Live, reactor: Reactor) -> Live:
-        if live.reactor == reactor:
+        if type(live.reactor) is type(reactor) and same(values_of(live.reactor), values_of(reactor)):
             return live
         raise RunConflict(
             f"{live.run_id} exists with other inputs", fix="use another id, or `get` the run that is there; the same id is the same run"
@@ -311,7 +313,7 @@ class Engine:
         record = Record(run_id, self._observers)
         runner = Runner(site, Machine(plan), run_id, slots=site.slots, record=record.append)
         runner.secrets = secret_texts(reactor)
-        live = Live(run_id, reactor, plan, runner, record, tags)
+        live = Live(run_id, fresh(reactor), plan, runner, record, tags)
         live.created_at = site.now()
         runner.progressed = record.progress
         runner.on_end = lambda _: self._over(live)
@@ -322,7 +324,8 @@ class Engine:
     def _begin(self, live: Live) -> None:
         limit = live.plan.definition.max_running
         if limit is not None and self._driven.get(live.plan.name, 0) >= limit:
-            self._waiting.setdefault(live.plan.name, []).append(live)
+            self._waiting.setdefault(live.plan.name, deque()).append(live)
+            live.runner.set_alarm()  # its deadline does not wait
         else:
             self._drive(live)
 
@@ -345,19 +348,22 @@ class Engine:
         """It is driven no more: the next of its reactor that waits may begin."""
         if live.begun:
             self._driven[live.plan.name] -= 1
-            waiting = [one for one in self._waiting.pop(live.plan.name, []) if one.runner.machine.state.ended is None]
-            if waiting:
-                self._drive(waiting.pop(0))
-                self._waiting[live.plan.name] = waiting
+            waiting = self._waiting.get(live.plan.name, ())
+            while waiting:
+                following = waiting.popleft()
+                if following.runner.machine.state.ended is None:
+                    self._drive(following)
+                    break
 
     def _expire(self, now: float) -> None:
         """Forget runs that ended longer ago than `retention`; their ids stay taken."""
-        for live in list(self._ended.values()):
+        while self._ended:
+            live = next(iter(self._ended.values()))
             if live.ended_at + self._retention > now:
                 break
-            if live.runner.machine.state.ended is None:  # it is being undone
-                continue
             del self._ended[live.run_id]
+            if live.runner.machine.state.ended is None:  # it is being undone, and will end again
+                continue
             self._runs.pop(live.run_id, None)
             if self._latest.get(live.base) is live:
                 del self._latest[live.base]
@@ -373,7 +379,7 @@ def _started(live: Live, site: Site, deadline: float | None) -> RunStarted:
         definition.name,
         definition.version,
         live.plan.fingerprint,
-        live.reactor,
+        fresh(live.reactor),
         None if deadline is None else site.now() + deadline,
         site.settle,
         live.tags,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from reactor.define.seconds import Seconds, as_seconds
 from reactor.errors import WrongState
@@ -15,7 +15,7 @@ from reactor.run.outcome import undone_in, value_or_raise
 from reactor.run.preview import undo_plan
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Sequence
+    from collections.abc import AsyncIterator, Callable, Sequence
 
     from reactor.define.outcomes import Outcome, Status
     from reactor.define.steps import Node
@@ -25,14 +25,6 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 U = TypeVar("U")
 HAS_VALUE = (DONE, SKIPPED, RECOVERED, UNDO_READY, UNDOING, UNDO_BACKOFF, UNDONE, UNDO_FAILED)
-
-
-class Keeper(Protocol):
-    """Whoever holds runs: the engine."""
-
-    async def restart_run(self, live: Live, from_step: str | None) -> Run[Any]:
-        """Begin the run that supersedes this one."""
-        ...
 
 
 class Run(Generic[T]):
@@ -55,11 +47,11 @@ class Run(Generic[T]):
     Greet:g-1 hello ann succeeded
     """
 
-    __slots__ = ("_keeper", "_live", "id", "reactor")
+    __slots__ = ("_live", "_restart", "id", "reactor")
 
-    def __init__(self, live: Live, keeper: Keeper) -> None:
+    def __init__(self, live: Live, restart: Callable[[Live, str | None], Run[Any]]) -> None:
         self._live = live
-        self._keeper = keeper
+        self._restart = restart
         self.id = live.run_id
         self.reactor = live.plan.name
 
@@ -133,7 +125,7 @@ class Run(Generic[T]):
 
         Raises WrongState while the run has not ended, and where undoing leaves it stuck.
         """
-        return await self._keeper.restart_run(self._live, from_step)
+        return self._restart(self._live, from_step)
 
 
 def _is_over(live: Live) -> bool:

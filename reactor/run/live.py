@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
 from typing import TYPE_CHECKING, Any
 
+from reactor.define.reactor import values_of
 from reactor.errors import StoreUnavailable, WrongState
 from reactor.machine.events import RollbackRetried, StopRequested, UndoRequested
 from reactor.machine.marks import FORWARD
@@ -22,6 +24,20 @@ ALLOWED: dict[str, tuple[Status, ...]] = {
     "restart": ("succeeded", "halted", "cancelled", "failed", "undone"),
     "retry_rollback": ("stuck",),
 }
+
+
+def fresh(reactor: Reactor) -> Reactor:
+    """The same reactor with inputs of its own: what a step, or the caller, does to a list does not change what the run was given."""
+    made = type(reactor).__new__(type(reactor))
+    made.__dict__.update({name: _copied(value) for name, value in values_of(reactor).items()})
+    return made
+
+
+def _copied(value: Any) -> Any:
+    try:
+        return deepcopy(value)
+    except Exception:  # noqa: BLE001  # what cannot be copied is shared
+        return value
 
 
 def let_go(run_id: str) -> StoreUnavailable:

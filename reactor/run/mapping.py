@@ -288,9 +288,10 @@ def _batch_ended(map_run: MapRun, number: int, child: Runner) -> None:
     now = parent.site.now()
     if number in map_run.undoing:
         map_run.undoing.discard(number)
-        map_run.undone.add(number)
-        if not state.stuck:
-            map_run.children.pop(number, None)
+        if state.undoing:  # else only what was stuck was called again: what succeeded may still have to be undone
+            map_run.undone.add(number)
+            if not state.stuck:
+                map_run.children.pop(number, None)
         parent.tell(BatchUndone(now, map_run.address, number, stuck))
         return
     chunk = _fold(state.root)

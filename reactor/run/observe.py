@@ -31,9 +31,19 @@ class Event:
 
     `call` and `attempt` are set where a call is meant; `detail` holds what else the fact says, ready for JSON.
 
-    >>> from reactor.machine.events import CallStarted
-    >>> Event("checkout:o-1", 3, CallStarted(1.5, "price"))
-    <Event 3 call_started price do 1>
+    >>> from reactor import Engine, Reactor, step
+    >>> class Greet(Reactor):
+    ...     @step
+    ...     async def output(self) -> str:
+    ...         return "hello"
+    >>> async def main() -> None:
+    ...     async with Engine(observers=[print]) as engine:
+    ...         await engine.run(Greet(), id="g-1")
+    >>> asyncio.run(main())
+    <Event 1 run_started>
+    <Event 2 call_started output do 1>
+    <Event 3 call_succeeded output>
+    <Event 4 run_ended>
     """
 
     __slots__ = ("address", "at", "attempt", "call", "detail", "kind", "run_id", "seq")
@@ -51,7 +61,7 @@ class Event:
 
     def __repr__(self) -> str:
         said = " ".join(str(part) for part in (self.address, self.call, self.attempt) if part is not None)
-        return f"<Event {self.seq} {self.kind} {said}>"
+        return f"<Event {self.seq} {self.kind} {said}".rstrip() + ">"
 
 
 def _plain(value: Any) -> Any:

@@ -25,22 +25,22 @@ def kept_nodes(live: Live, from_step: str | None) -> list[int]:
     if from_step is not None and from_step not in plan.index:
         said = f"{plan.name} has no node `{from_step}` to restart from"
         raise WrongState(said, code="unknown-node", known=plan.names, where=plan.definition.span)
-    kept: list[int] = []
+    kept: set[int] = set()
     for index in plan.order:
         node = plan.nodes[index]
-        if root.marks[index] in SUCCEEDED and node.name != from_step and all(parent in kept for parent in node.parents):
-            kept.append(index)
-    return kept
+        if root.marks[index] in SUCCEEDED and node.name != from_step and kept.issuperset(node.parents):
+            kept.add(index)
+    return [index for index in plan.order if index in kept]
 
 
 def partial_maps(live: Live, kept: list[int], from_step: str | None) -> list[int]:
     """Maps that were stopped half-way, or not reached again, and whose ancestors are all kept: they keep the elements that succeeded."""
     state, plan = live.runner.machine.state, live.plan
-    found = []
+    found, stays = [], set(kept)
     for index, node in enumerate(plan.nodes):
         half_way = index in state.root.maps or node.name in state.kept
-        whole = index in kept or node.name == from_step or state.root.marks[index] == DONE
-        if half_way and not whole and all(parent in kept for parent in node.parents):
+        whole = index in stays or node.name == from_step or state.root.marks[index] == DONE
+        if half_way and not whole and stays.issuperset(node.parents):
             found.append(index)
     return found
 

@@ -261,14 +261,18 @@ class Runner:
 
     def _rest(self) -> None:
         """Nothing is due: be woken by the next timer, or by a free slot."""
-        state = self.machine.state
-        if state.timers and state.ended is None:  # a timer of a run that has ended would only keep it alive
-            self._wake_at(state.timers[0][0] - self.site.offset)
-        slots = self.slots
+        self.set_alarm()
+        state, slots = self.machine.state, self.slots
         if slots is not None and state.ready and not self._waiting and not slots.any_free():
             self._waiting = True
             slots.wait(Waiter(self._accept_slot))
         self._hand_back()
+
+    def set_alarm(self) -> None:
+        """Be woken by the next timer."""
+        state = self.machine.state
+        if state.timers and state.ended is None:  # a timer of a run that has ended would only keep it alive
+            self._wake_at(state.timers[0][0] - self.site.offset)
 
     def _hand_back(self) -> None:
         """What was handed over and is needed no more, or not yet: it asks again."""

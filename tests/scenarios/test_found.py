@@ -14,6 +14,7 @@ from reactor import (
     Reactor,
     Results,
     Retry,
+    RunConflict,
     StepError,
     Succeeded,
     Undone,
@@ -22,7 +23,7 @@ from reactor import (
     source,
     step,
 )
-from tests.scenarios.world import Boom, act, compensate, engine, undo, world
+from tests.scenarios.world import Boom, act, compensate, engine, now, undo, until, world
 
 pytestmark = pytest.mark.anyio
 
@@ -214,3 +215,97 @@ async def test_a_map_that_never_began_is_not_compensated(mode):
     outcome = await mode(Never())
     assert outcome.step == "bad"
     assert ("each" in world.compensated) == ("each" in world.began)
+
+
+class Ward(Reactor):
+    n: int
+
+    @step
+    async def hold(self) -> int:
+        return await act(f"hold {self.n}", self.n)
+
+    @hold.undo(retry=Retry(1))
+    async def let_go(self, value: int) -> None:
+        await undo(f"hold {value}")
+
+    @step
+    async def output(self, value: int = hold.result) -> int:
+        return await act(f"output {self.n}", value)
+
+
+class Wards(Reactor, name="wards"):
+    @map_over([0, 1, 2], batch_size=3)
+    async def each(self, n: int) -> Ward:
+        return Ward(n=n)
+
+    @step
+    async def output(self, each: Results[int] = each.result) -> int:
+        return len(each)
+
+
+async def test_what_was_not_stuck_is_still_undone_after_a_retried_rollback():
+    """An element's own rollback was stuck in a run that was abandoned: trying it again undoes that alone, and a later undo all the rest."""
+    world.fails("output 0", Boom("no"))
+    world.always_fails("undo hold 0", Boom("jammed"))
+    world.takes("output 1", 3600)
+    async with Engine() as eng:
+        run = await eng.start(Wards(), id="w")
+        await until(lambda: "undo hold 0" in world.names("began"))
+        await run.cancel("leave it", undo=False)
+        await run.outcome()
+        assert await run.status() == "stuck"
+        world.always.clear()
+        await run.retry_rollback()
+        await run.outcome()
+        assert (await run.status(), world.undone) == ("cancelled", ["hold 0"])
+        await run.undo()
+        await run.outcome()
+        assert await run.status() == "undone"
+    assert sorted(world.undone) == ["hold 0", "hold 1", "hold 2"]
+
+
+class Eats(Reactor, name="eats"):
+    items: list[int]
+    weight: float = 0.0
+
+    @step
+    async def output(self) -> int:
+        self.items.append(99)
+        return len(self.items)
+
+
+async def test_a_step_that_changes_an_input_changes_nobody_elses():
+    """Not what the caller handed over, not what the run is compared with, not what a restart begins with; NaN is itself."""
+    given = [1]
+    async with Engine() as eng:
+        run = await eng.start(Eats(items=given, weight=float("nan")), id="e")
+        assert await run.result() == 2
+        assert given == [1]
+        assert (await eng.start(Eats(items=[1], weight=float("nan")), id="e")).id == run.id
+        with pytest.raises(RunConflict):
+            await eng.start(Eats(items=[1, 99]), id="e")
+        again = await run.restart(from_step="output")
+        assert await again.result() == 2
+
+
+class OneAtATime(Reactor, name="one-at-a-time", max_running=1):
+    n: int
+
+    @step
+    async def output(self) -> int:
+        return await act(f"one {self.n}", self.n)
+
+
+async def test_a_deadline_does_not_wait_for_a_place():
+    """A run that is queued by `max_running` ends at its deadline, with nothing begun."""
+    world.takes("one 0", 60)
+    async with Engine() as eng:
+        first = await eng.start(OneAtATime(n=0), id="0")
+        second = await eng.start(OneAtATime(n=1), id="1", deadline=5)
+        third = await eng.start(OneAtATime(n=2), id="2")
+        outcome = await second.outcome()
+        assert isinstance(outcome, Failed)
+        assert outcome.error.is_a(TimeoutError)
+        assert now() == pytest.approx(5)
+        assert (await first.result(), await third.result()) == (0, 2)
+    assert "one 1" not in world.began

@@ -171,7 +171,8 @@ def batch_undone(state: State, event: BatchUndone) -> None:
     if event.batch == KEPT_BATCH:
         state.kept.pop(event.address, None)
     settled = elements.batches[event.batch]
-    elements.batches[event.batch] = BatchSettled(settled.at, settled.address, settled.batch, settled.succeeded, settled.failed)
+    if not state.again:  # else only what was stuck has been called: what succeeded may still have to be undone
+        elements.batches[event.batch] = BatchSettled(settled.at, settled.address, settled.batch, settled.succeeded, settled.failed)
     for what in event.stuck:
         state.fell_stuck(scope, index, what, event.batch)
         elements.stuck = True
