@@ -62,13 +62,13 @@ async def _alone(runner: Runner, reactor: Reactor) -> Any:
     try:
         value = await _drive(runner, reactor)
     except BaseException:
-        await shielded(_close(site))
+        await _close(site)
         raise
     try:
-        await shielded(_close(site))
+        await _close(site)
     except asyncio.CancelledError:
         await _take_back(runner)
-        await shielded(_close(site))
+        await _close(site)
         raise
     return value
 
@@ -125,9 +125,12 @@ async def _until_ended(runner: Runner) -> None:
 
 
 async def _close(site: Site) -> None:
-    """Close what the run opened. What fails in that takes nothing from how the run ended."""
-    if not (site.resources.used or site.has_threads):
-        return
+    """Close what the run opened, to the end. What fails in that takes nothing from how the run ended."""
+    if site.resources.used or site.has_threads:
+        await shielded(_close_all(site))
+
+
+async def _close_all(site: Site) -> None:
     try:
         await site.close()
     except ExceptionGroup:
