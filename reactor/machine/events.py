@@ -152,6 +152,66 @@ class StopRequested(Event, tag="stop_requested", frozen=True):
     reason: str = ""
 
 
+class CallCut(Event, tag="call_cut", frozen=True):
+    """A call that had begun has no end on record and is performed no more: whoever drove it died (`lost`), or let go of the run."""
+
+    call: Call = "do"
+    attempt: int = 1
+    lost: bool = True
+
+
+class Asked(Event, tag="asked", frozen=True):
+    """An interrupt asks the outside. `occurrence` lists the TryAgain counts around it, `deadline` is a time."""
+
+    occurrence: str = "0"
+    correlation_id: str | None = None
+    deadline: float | None = None
+    show: Any = None
+
+
+class Answered(Event, tag="answered", frozen=True):
+    """The outside answered: the interrupt has its payload. `delivery` names the message."""
+
+    value: Any = None
+    delivery: str = ""
+
+
+class AnswerRefused(Event, tag="answer_refused", frozen=True):
+    """A payload did not validate; `attempt` counts them. The interrupt waits on, unless that was its last."""
+
+    attempt: int
+    failure: Failure
+
+
+class SignalKept(Event, tag="signal_kept", frozen=True):
+    """A payload came before its interrupt was reached: it is consumed when that asks. The address is the node's, or `*.name`."""
+
+    value: Any = None
+    delivery: str = ""
+
+
+class Waited(msgspec.Struct, array_like=True, gc=False, frozen=True):
+    """One interrupt that is open in a batch, and in which record."""
+
+    record: str
+    address: str
+    correlation_id: str | None = None
+    deadline: float | None = None
+
+
+class BatchParked(Event, tag="batch_parked", frozen=True):
+    """Nothing in a batch can go on without a signal."""
+
+    batch: int
+    waiting: tuple[Waited, ...] = ()
+
+
+class BatchWoke(Event, tag="batch_woke", frozen=True):
+    """A batch that was parked goes on."""
+
+    batch: int
+
+
 class UndoRequested(Event, tag="undo_requested", frozen=True):
     """After its end: undo what succeeded, but for the addresses kept (a restart keeps some); then end as `then`."""
 
