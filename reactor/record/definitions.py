@@ -78,6 +78,7 @@ class NodeData(msgspec.Struct, frozen=True, kw_only=True):
     children: tuple[str, ...] = ()  # of a compose, or a map of reactors: keys of `DefinitionData.reactors`
     map: MapData | None = None
     shape: dict[str, Any] | None = None
+    secret: bool = False  # whether the type of its result holds a secret
     file: str = ""
     line: int = 0
     snippet: str = ""  # the author's code, at most `SNIPPET` lines
@@ -213,6 +214,7 @@ def _node(plan: Plan, node: PlanNode, keys: Mapping[type[Any], str]) -> NodeData
         children=tuple(keys[child] for child in node.children),
         map=_map(node),
         shape=None if node.children or node.returns is None else _shape(node.returns),
+        secret=has_secret(node.returns),
         file=definition.span.file,
         line=definition.span.line,
         snippet=_snippet(definition.span),
