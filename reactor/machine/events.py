@@ -153,11 +153,15 @@ class StopRequested(Event, tag="stop_requested", frozen=True):
 
 
 class CallCut(Event, tag="call_cut", frozen=True):
-    """A call that had begun has no end on record and is performed no more: whoever drove it died (`lost`), or let go of the run."""
+    """A call that had begun has no end on record and is performed no more: whoever drove it died (`lost`), or let go of the run.
+
+    `until`: how long one that was lost may still be at work somewhere.
+    """
 
     call: Call = "do"
     attempt: int = 1
     lost: bool = True
+    until: float = 0.0
 
 
 class Asked(Event, tag="asked", frozen=True):
@@ -181,22 +185,29 @@ class AnswerRefused(Event, tag="answer_refused", frozen=True):
 
     attempt: int
     failure: Failure
+    delivery: str = ""
 
 
 class SignalKept(Event, tag="signal_kept", frozen=True):
-    """A payload came before its interrupt was reached: it is consumed when that asks. The address is the node's, or `*.name`."""
+    """A payload came before its interrupt was reached: it is consumed when that asks.
+
+    The address is the occurrence's, or, where that is not known yet, `*.` and the interrupt's name with its reactor's before it. The
+    value stays encoded until then.
+    """
 
     value: Any = None
     delivery: str = ""
 
 
 class Waited(msgspec.Struct, array_like=True, gc=False, frozen=True):
-    """One interrupt that is open in a batch, and in which record."""
+    """One interrupt that is open in a batch, and in which record; `interrupt` is its name with its reactor's before it."""
 
     record: str
     address: str
     correlation_id: str | None = None
     deadline: float | None = None
+    interrupt: str = ""
+    occurrence: str = "0"
 
 
 class BatchParked(Event, tag="batch_parked", frozen=True):

@@ -6,7 +6,16 @@ from typing import TYPE_CHECKING
 
 from reactor.machine.commands import Close, CloseSource, Dispatch, StopBatch, UndoBatch
 from reactor.machine.constants import CUT_OFF
-from reactor.machine.events import BatchSettled, BatchStarted, BatchUndone, BatchUndoStarted, MapOpened, SourceEnded
+from reactor.machine.events import (
+    BatchParked,
+    BatchSettled,
+    BatchStarted,
+    BatchUndone,
+    BatchUndoStarted,
+    BatchWoke,
+    MapOpened,
+    SourceEnded,
+)
 from reactor.machine.marks import FORWARD, OPEN, READY, UNDONE
 from reactor.machine.state import KEPT_BATCH, MapState
 
@@ -60,6 +69,7 @@ def batch_settled(state: State, event: BatchSettled) -> None:
     scope, index = state.place(event.address)
     elements = scope.maps[index]
     elements.open.discard(event.batch)
+    elements.parked.pop(event.batch, None)
     elements.batches[event.batch] = event
     for what in event.stuck:
         state.fell_stuck(scope, index, what, event.batch)
@@ -74,6 +84,20 @@ def batch_settled(state: State, event: BatchSettled) -> None:
     elif event.stuck:
         fail(state, scope, index, elements, event.stuck[0].failure, event.stuck[0].address)
     go_on(state, scope, index, elements)
+
+
+def batch_parked(state: State, event: BatchParked) -> None:
+    """A batch only goes on with a signal; it stays one of those in flight."""
+    scope, index = state.place(event.address)
+    elements = scope.maps[index]
+    if event.batch in elements.open:
+        elements.parked[event.batch] = event.waiting
+
+
+def batch_woke(state: State, event: BatchWoke) -> None:
+    """A batch goes on."""
+    scope, index = state.place(event.address)
+    scope.maps[index].parked.pop(event.batch, None)
 
 
 def fail(state: State, scope: Scope, index: int, elements: MapState, failure: object, at: str) -> None:
@@ -196,6 +220,8 @@ APPLY = {
     BatchStarted: batch_started,
     SourceEnded: source_ended,
     BatchSettled: batch_settled,
+    BatchParked: batch_parked,
+    BatchWoke: batch_woke,
     BatchUndone: batch_undone,
     BatchUndoStarted: batch_undo_started,
 }
