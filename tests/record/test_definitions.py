@@ -188,9 +188,12 @@ def test_fields_of_a_newer_release_are_passed_over():
     assert read_definition(msgspec.msgpack.encode(raw)) == data_of(Deeper)
 
 
+DEEPER = definition_data(plan_of(Deeper))
+
+
 @pytest.mark.parametrize(
     "data",
-    [b"", b"\xc1", b"\x80", b"\x90", definition_data(plan_of(Deeper))[:-1], definition_data(plan_of(Deeper)).replace(b"Deeper", b"Deeps_", 1)],
+    [b"", b"\xc1", b"\x80", b"\x90", DEEPER[:-1], DEEPER.replace(b"Deeper", b"Deeps_", 1)],
     ids=["nothing", "no msgpack", "an empty map", "a list", "cut", "without its root"],
 )  # fmt: skip
 def test_what_is_no_definition_is_refused(data):
