@@ -87,14 +87,14 @@ def card(board: Board, outcome: Outcome[Any]) -> list[Line]:
         case Failed():
             return [*_failed(outcome), *_rolled_back(board, outcome)]
         case Cancelled():
-            return [("", f"reason      {clean(outcome.reason)}"), *_rolled_back(board, None)]
+            doubt = [("red", f"IN DOUBT    {listed(outcome.in_doubt)}")] if outcome.in_doubt else []
+            return [("", f"reason      {clean(outcome.reason)}"), *doubt, *_rolled_back(board, None)]
         case Undone():
             return list(_rolled_back(board, None))
         case Halted():
             return [("", f"reason      {clean(outcome.reason)}"), ("dim", "nothing was rolled back: a halt keeps what was done")]
         case Parked():
-            waits = [("", f"waiting     {clean(w.step)} {clean(w.correlation_id or '')}".rstrip()) for w in outcome.waiting]
-            return [*waits, ("dim", "a run in memory ends with this process: nothing can answer it later")]
+            return [("", f"waiting     {clean(w.step)} {clean(w.correlation_id or '')}".rstrip()) for w in outcome.waiting]
         case Succeeded():
             return []
 

@@ -34,6 +34,7 @@ STYLES = {
     "waiting": "dim",
     "running": "cyan",
     "retrying": "yellow",
+    "parked": "yellow",
     "succeeded": "green",
     "recovered": "green",
     "skipped": "dim",
@@ -46,7 +47,7 @@ STYLES = {
     "stuck": "bold red",
 }
 _SPINNING = frozenset({"running", "compensating", "undoing"})
-_PRESSING = frozenset({"running", "retrying", "compensating", "undoing", "stuck", "failed"})  # shown first where rows must be left out
+_PRESSING = frozenset({"running", "retrying", "parked", "compensating", "undoing", "stuck", "failed"})  # shown first
 
 
 def can_draw(out: TextIO) -> bool:

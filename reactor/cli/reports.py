@@ -68,6 +68,19 @@ class Output:
                 os.dup2(os.open(os.devnull, os.O_WRONLY), self.stream.fileno())
 
 
+def as_event(event: Event) -> dict[str, Any]:
+    """An event for programs."""
+    return {
+        "seq": event.seq,
+        "at": event.at,
+        "kind": event.kind,
+        "address": event.address,
+        "call": event.call,
+        "attempt": event.attempt,
+        "detail": event.detail,
+    }
+
+
 class JsonReport:
     """One public event a line; the last line is the outcome."""
 
@@ -77,16 +90,7 @@ class JsonReport:
     def event(self, event: Event, row: Row | None) -> None:
         """The event as JSON; the row is for people."""
         del row
-        said = {
-            "seq": event.seq,
-            "at": event.at,
-            "kind": event.kind,
-            "address": event.address,
-            "call": event.call,
-            "attempt": event.attempt,
-            "detail": event.detail,
-        }
-        self._out.line(as_json(said))
+        self._out.line(as_json(as_event(event)))
 
     def notice(self, text: str) -> None:
         """To stderr: stdout is for programs."""
