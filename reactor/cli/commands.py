@@ -17,7 +17,7 @@ from reactor.cli.endings import exit_code
 from reactor.cli.inputs import build
 from reactor.cli.problems import Problem, as_problem
 from reactor.cli.reports import Output, Report
-from reactor.cli.runs import runs
+from reactor.cli.runs import doctor, runs
 from reactor.cli.showing import form_options, report_for, stdout_for
 from reactor.cli.targets import load
 from reactor.cli.text import clean, escape_json
@@ -145,6 +145,7 @@ def _drawn(plan: Plan, form: str | None) -> str:
 
 
 cli.add_command(runs)
+cli.add_command(doctor)
 
 
 def main(args: Sequence[str] | None = None) -> NoReturn:

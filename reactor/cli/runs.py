@@ -8,17 +8,20 @@ from typing import Any
 
 import click
 
+from reactor.cli.doctor import Finding, examine, lines, refused
 from reactor.cli.listing import as_line, checked_status, find, table, time_from
 from reactor.cli.problems import Problem
 from reactor.cli.records import begin, read
 from reactor.cli.reports import Output
 from reactor.cli.showing import form_options, stdout_for
-from reactor.cli.stores import DEFAULT, opened, store_option
+from reactor.cli.stores import DEFAULT, opened, shown, store_option
 from reactor.cli.telling import as_object, tell
-from reactor.cli.text import clean
+from reactor.cli.text import clean, marks_for
 from reactor.cli.values import as_json
 from reactor.cli.watching import watch
+from reactor.errors import ReactorError
 
+USAGE = frozenset({"unknown-store", "bad-store-url"})  # the command line is wrong, not the store
 STOPPED = 130  # as a shell says of a process that an interrupt ended
 the_store = store_option(f"The store the runs are in; else {DEFAULT}.")
 
@@ -103,6 +106,37 @@ def watch_run(run_id: str, store: str | None, **how: bool) -> None:
         click.echo("stopped watching; the run goes on", err=True)
         code = STOPPED
     sys.exit(code)
+
+
+@click.command(short_help="Look at a store: what is wrong, and how to mend it.")
+@the_store
+@click.option("--json", "as_one", is_flag=True, help="One JSON object, for programs.")
+def doctor(store: str | None, as_one: bool) -> None:  # noqa: FBT001  # click's way to hand in a flag
+    """Look at a store: reachable, fit to keep runs, what is due and nobody drives, what is stuck; each finding with a fix.
+
+    Exits with 1 where something is wrong.
+    """
+    url = store or DEFAULT
+    found = asyncio.run(_examined(url))
+    out = Output(sys.stdout)
+    is_well = all(one.level != "wrong" for one in found)
+    if as_one:
+        out.line(as_json({"store": shown(url), "ok": is_well, "findings": [one.as_object() for one in found]}))
+    else:
+        marks = marks_for(sys.stdout.encoding)
+        for line in lines(found, {"fine": marks["succeeded"], "note": marks["stuck"], "wrong": marks["failed"]}):
+            out.line(line)
+    sys.exit(0 if is_well else 1)
+
+
+async def _examined(url: str) -> list[Finding]:
+    try:
+        async with opened(url) as there:
+            return await examine(there, url)
+    except ReactorError as error:
+        if error.code in USAGE:
+            raise
+        return [refused(error)]
 
 
 def _pair(text: str) -> tuple[str, str]:

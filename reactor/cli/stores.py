@@ -6,6 +6,7 @@ What only looks never makes a file: a URL with a typing mistake is an error, not
 from __future__ import annotations
 
 import importlib
+import re
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -55,6 +56,15 @@ def file_of(url: str) -> Path | None:
     """
     scheme, _, rest = url.partition(":///")
     return Path(rest.partition("?")[0]) if scheme == "sqlite" and rest else None
+
+
+def shown(url: str) -> str:
+    """A URL as a message may show it.
+
+    >>> shown("redis://:hunter2@host:6379/0?password=hunter2"), shown("sqlite:///runs.db")
+    ('redis://…@host:6379/0', 'sqlite:///runs.db')
+    """
+    return re.sub(r"//[^/]*@", "//…@", url.partition("?")[0])
 
 
 def make_folder(url: str) -> None:
