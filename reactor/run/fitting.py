@@ -12,7 +12,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from reactor.define.definition import FromNode, SourceDefinition
 from reactor.define.results import Results
 from reactor.define.teaching import nearest
 from reactor.errors import DefinitionError, Incompatible, ReactorError
@@ -29,30 +28,13 @@ from reactor.machine.events import (
     MapOpened,
     SignalKept,
 )
-from reactor.machine.marks import (
-    COMPENSATE_FAILED,
-    DONE,
-    FAILED,
-    FORWARD,
-    HALTED,
-    IDLE,
-    LEFT,
-    READY,
-    RECOVERED,
-    SKIPPED,
-    UNDO_BACKOFF,
-    UNDO_FAILED,
-    UNDO_READY,
-    UNDOING,
-    UNDONE,
-)
-from reactor.plan.binding import names_of
 from reactor.plan.compile import child_plan
 from reactor.record import facts
+from reactor.run.needed import SUCCEEDED, TO_UNDO, UNBEGUN, needed_in
 from reactor.run.values import codec_of, declared_type
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from reactor.define.definition import NodeKind
     from reactor.machine.state import Scope, State
@@ -70,12 +52,6 @@ KINDS: dict[type[Event], NodeKind] = {
     AnswerRefused: "interrupt",
 }
 """What a fact says of its node, whatever code wrote it."""
-
-TO_UNDO = frozenset((DONE, UNDO_READY, UNDOING, UNDO_BACKOFF, UNDO_FAILED))  # succeeded, and an undo may still be called
-SUCCEEDED = TO_UNDO | {SKIPPED, RECOVERED, UNDONE}
-TO_ANSWER = frozenset((COMPENSATE_FAILED, LEFT, HALTED))  # compensate may still be called
-OVER = SUCCEEDED | TO_ANSWER | {FAILED}
-UNBEGUN = frozenset((IDLE, READY))
 
 
 class Unread:
@@ -109,12 +85,13 @@ async def unfit(loaded: Loaded, old: DefinitionData | None, plan: Plan | BatchPl
     try:
         if loaded.fingerprint != fingerprint:
             fitting.check_places(loaded.events)
-            state = replay()
+            state = fitting.replayed(replay)
             fitting.check_order(state)
             fitting.check_undos(state)
         else:
-            state = replay()
-        fitting.check_values(state)
+            state = fitting.replayed(replay)
+        if loaded.fingerprint != fingerprint or _holds_unread(state):
+            fitting.check_values(state)
         if loaded.fingerprint != fingerprint:
             await fitting.check_results(state)
     except Incompatible as error:
@@ -225,10 +202,9 @@ class Fitting:
                 if node.parents and scope.marks[node.index] not in UNBEGUN:
                     late = next((parent for parent in node.parents if scope.marks[parent] not in SUCCEEDED), None)
                     if late is not None:
-                        raise self._out_of_order(scope, node, scope.names[late])
+                        raise self._out_of_order(str(scope.names[node.index]), node, str(scope.names[late]))
 
-    def _out_of_order(self, scope: Scope, node: PlanNode, late: str) -> Incompatible:
-        address = scope.names[node.index]
+    def _out_of_order(self, address: str, node: PlanNode, late: str) -> Incompatible:
         return self._marked(
             "order",
             address,
@@ -266,6 +242,26 @@ class Fitting:
         )
 
     # ---- rule 2 -----------------------------------------------------------------------------------------------
+
+    def replayed(self, replay: Callable[[], State]) -> State:
+        """The state. Inputs, its own and those of children, are read at once: whoever is called has them."""
+        try:
+            return replay()
+        except Incompatible as error:
+            inner = error
+        if inner.rule:
+            raise inner
+        where = f"`{inner.address}` was given inputs that" if inner.address else "what it was given"
+        raise self._marked(
+            "value",
+            inner.address,
+            Incompatible(
+                f"{self._does_not_fit}: {where} cannot be read: {inner.what} (rule 2: what is stored and still needed reads as its type)",
+                code="unfit-value",
+                where=inner.where or self.owner.definition.span,
+                fix=inner.fix,
+            ),
+        ) from inner
 
     def check_values(self, state: State) -> None:
         """Every stored value that is still needed decodes."""
@@ -312,52 +308,6 @@ class Fitting:
         return error
 
 
-def needed_in(scope: Scope) -> Iterator[tuple[int, str]]:
-    """The nodes of a scope whose stored results something may still read, and what."""
-    seen: set[int] = set()
-    for index, reader in _readers(scope):
-        if index not in seen and scope.marks[index] in SUCCEEDED:
-            seen.add(index)
-            yield index, reader
-
-
-def _readers(scope: Scope) -> Iterator[tuple[int, str]]:
-    plan, marks = scope.plan, scope.marks
-    is_batch = isinstance(plan, BatchPlan)  # an element reads nothing of its own batch
-    for node, mark, name in zip(plan.nodes, marks, scope.names, strict=True):
-        index = scope.plan.index[name] if is_batch else node.index
-        if mark in TO_UNDO and node.undo is not None:
-            yield index, "its undo"
-        for read in () if is_batch else _reads(node, mark, goes_on=scope.phase == FORWARD):
-            yield plan.index[read], f"`{name}`"
-    if scope.phase == FORWARD and not is_batch:
-        yield plan.output, "the outcome" if scope.parent is None else f"`{scope.address}`"
-
-
-def _reads(node: PlanNode, mark: int, *, goes_on: bool) -> Iterator[str]:
-    """The names of what a node that stands there may still read: its code, and what takes it back."""
-    may_run = mark not in OVER and (goes_on or mark not in UNBEGUN)
-    if may_run:
-        yield from _forward(node)
-    if node.undo is not None and (may_run or mark in TO_UNDO):
-        yield from names_of(node.undo.definition.params)
-    if node.compensate is not None and (may_run or mark in TO_ANSWER):
-        yield from names_of(node.compensate.definition.params)
-
-
-def _forward(node: PlanNode) -> Iterator[str]:
-    definition = node.definition
-    yield from names_of(definition.params)
-    if definition.when is not None:
-        yield definition.when
-    if definition.map is not None:
-        elements = definition.map.elements
-        if isinstance(elements, FromNode):
-            yield elements.node
-        elif isinstance(elements, SourceDefinition):
-            yield from names_of(elements.params)
-
-
 def _unread(scope: Scope, index: int) -> str | None:
     value = scope.values[index]
     if isinstance(value, Unread):
@@ -368,6 +318,11 @@ def _unread(scope: Scope, index: int) -> str | None:
         except ReactorError as error:
             return error.what
     return None
+
+
+def _holds_unread(state: State) -> bool:
+    """Whether a value does not read, though the code is the same: a validator's body is no part of a fingerprint."""
+    return any(isinstance(value, Unread) for scope in state.scopes() for value in scope.values)
 
 
 def _kind_of(place: Place) -> NodeKind | None:
