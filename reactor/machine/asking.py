@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from reactor.define.waiting import wait_name
-from reactor.machine.marks import OPEN
+from reactor.machine.marks import BACKOFF, CUT, FORWARD, IDLE, OPEN, READY, RUNNING
 
 if TYPE_CHECKING:
     from reactor.machine.events import Asked, SignalKept
     from reactor.machine.state import Scope, State
 
+COMING = frozenset((IDLE, READY, RUNNING, BACKOFF, CUT))
 ANYWHERE = "*."  # before the name of an interrupt: whichever occurrence of it asks first
 
 
@@ -53,3 +54,8 @@ def forget_early(state: State, asking: Asking, delivery: str) -> None:
             state.early[address] = left
         else:
             state.early.pop(address, None)
+
+
+def may_ask(scope: Scope, index: int) -> bool:
+    """Whether a node that is not open may still come to be."""
+    return scope.phase == FORWARD and scope.marks[index] in COMING
