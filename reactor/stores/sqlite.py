@@ -129,7 +129,7 @@ class _Registry(_Lanes):
         check_message(correlation_id, body)
         return await self._writer.do(sqlite_registry.keep_early, scope, correlation_id, body, delivery_id)
 
-    async def once(self, delivery_id: str, answer: bytes) -> bytes | None:
+    async def once(self, delivery_id: str, answer: bytes | None) -> bytes | None:
         """As the port says."""
         return await self._writer.do(sqlite_registry.once, delivery_id, answer)
 
