@@ -92,11 +92,16 @@ class MapOpened(Event, tag="map_opened", frozen=True):
 
 
 class BatchStarted(Event, tag="batch_started", frozen=True):
-    """A batch of elements `first … first + size - 1` was taken from the source and handed on."""
+    """A batch of elements `first … first + size - 1` was taken from the source and handed on.
+
+    `digest` is that of all elements so far, `key` the last one's as bytes: what a source that is opened again is held to.
+    """
 
     batch: int
     first: int
     size: int
+    digest: bytes = b""
+    key: bytes = b""
 
 
 class SourceEnded(Event, tag="source_ended", frozen=True):
@@ -124,6 +129,7 @@ class BatchSettled(Event, tag="batch_settled", frozen=True):
     failed_at: str = ""  # its address
     stuck: tuple[RollbackFailed, ...] = ()
     halted: str | None = None
+    in_doubt: tuple[str, ...] = ()
 
 
 class BatchUndoStarted(Event, tag="batch_undo_started", frozen=True):
@@ -255,6 +261,8 @@ class RunStarted(Event, tag="run_started", frozen=True):
     tags: tuple[str, ...] = ()
     first: int = 0  # a batch: the first element's index
     size: int = 0
+    restarts: str = ""  # the run that this one supersedes
+    from_step: str | None = None
 
 
 class RunEnded(Event, tag="run_ended", frozen=True):

@@ -14,16 +14,20 @@ from typing import TYPE_CHECKING, Any, cast
 
 from reactor.define.steps import in_call
 from reactor.machine.commands import Call
+from reactor.machine.events import StopRequested
 from reactor.run.context import LOGGER
+from reactor.run.mapping import start_batch
 from reactor.run.perform import PERFORM, begin
 from reactor.run.slots import Loan, Waiter
+from reactor.run.values import kept
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine
+    from collections.abc import Callable, Coroutine, Sequence
 
     from reactor.machine.commands import Command
-    from reactor.machine.events import Event
+    from reactor.machine.events import ChildOpened, Event
     from reactor.machine.machine import Machine
+    from reactor.plan.plan import PlanNode
     from reactor.run.calls import Flight
     from reactor.run.mapping import Elements, MapRun
     from reactor.run.site import Site
@@ -152,7 +156,39 @@ class Runner:
             loan = self.loans[order.address] = Loan(self.slots)
         return loan
 
+    @property
+    def keeps(self) -> bool:
+        """Whether every value goes through its bytes."""
+        return self.site.debug
+
+    def results_of(self, address: str) -> Any:
+        """What the map at an address left."""
+        return self.maps[address].chunks.results()
+
     # ---- facts ------------------------------------------------------------------------------------------------
+
+    def note_value(self, event: Event, _raw: bytes) -> None:
+        """Note a fact that holds a value. Its bytes are for those who keep them."""
+        self.note(event)
+
+    def start_batch(self, map_run: MapRun, number: int, first: int, items: Sequence[Any]) -> None:
+        """Hand a batch to a runner of its own."""
+        start_batch(map_run, number, first, items)
+
+    def kept(self, node: PlanNode, value: Any, *, optional: bool = False, encoded: bool = False) -> tuple[Any, bytes]:
+        """A value as it is kept, and its bytes. Raises ResultNotStorable."""
+        return kept(node.returns, value, optional=optional, encoded=encoded)
+
+    def halt_around(self, at: float, reason: str) -> None:
+        """The runs around a batch hear of a halt at once."""
+        around: Runner = self
+        while around.batch is not None:
+            around = around.batch.map_run.runner
+            around.tell(StopRequested(at, "", "halt", reason))
+
+    def open_child(self, event: ChildOpened) -> None:
+        """Note that a reactor was returned."""
+        self.note(event)
 
     def _note(self, event: Event) -> None:
         """Record a fact and fold it into the state."""

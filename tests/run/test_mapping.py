@@ -26,7 +26,8 @@ from reactor import (
     use,
 )
 from reactor.plan.compile import plan_of
-from reactor.run.mapping import batching, element_type, undoable_in
+from reactor.run.mapping import batching, undoable_in
+from reactor.run.values import element_type
 
 pytestmark = pytest.mark.anyio
 LOG: list[Any] = []

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 def opened(state: State, event: MapOpened) -> None:
     """The source is open."""
     scope, index = state.place(event.address)
-    if scope.marks[index] == READY:
+    if scope.marks[index] <= READY:
         scope.in_flight += 1
     scope.marks[index] = OPEN
     elements = scope.maps[index] = MapState(event.total)
@@ -46,6 +46,7 @@ def batch_started(state: State, event: BatchStarted) -> None:
         for taken in range(event.first, event.first + event.size):
             kept.pop(taken, None)
     elements.first = event.first + event.size
+    elements.digest, elements.key = event.digest, event.key
     if elements.total is not None and elements.first >= elements.total:
         elements.ended = True
     if elements.cut:
@@ -196,6 +197,7 @@ def batch_undone(state: State, event: BatchUndone) -> None:
         state.kept.pop(event.address, None)
     settled = elements.batches[event.batch]
     if not state.again:  # else only what was stuck has been called: what succeeded may still have to be undone
+        elements.undone.add(event.batch)
         elements.batches[event.batch] = BatchSettled(settled.at, settled.address, settled.batch, settled.succeeded, settled.failed)
     for what in event.stuck:
         state.fell_stuck(scope, index, what, event.batch)

@@ -1,0 +1,122 @@
+"""What may be asked of a run when, and how it is told: a message on its record, heeded by whoever drives it."""
+
+from __future__ import annotations
+
+from secrets import token_hex
+from typing import TYPE_CHECKING, Any, cast
+
+from reactor.errors import Incompatible, MailboxFull, UnknownRun, WrongState
+from reactor.machine.events import StopRequested
+from reactor.record import facts
+from reactor.run.view import ENDED, head_of, view_of
+
+if TYPE_CHECKING:
+    from reactor.define.outcomes import Status
+    from reactor.record.words import Loaded, Message
+    from reactor.run.hosting import Host
+
+ALLOWED: dict[str, tuple[Status, ...]] = {
+    "cancel": ("queued", "running", "parked"),
+    "undo": ("queued", "running", "parked", "succeeded", "halted", "cancelled"),
+    "restart": ("succeeded", "halted", "cancelled", "failed", "undone"),
+    "retry_rollback": ("stuck",),
+}
+
+
+async def status_of(host: Host, run_id: str) -> Status:
+    """Where a run stands, as its record says; one that cannot begin because the run before it is stuck is stuck with it."""
+    loaded = await head_of(host, run_id)
+    if loaded.status == "queued" and loaded.token is None and "~" in run_id:
+        before = await head_of(host, life_before(run_id))
+        if before.status == "stuck":
+            return "stuck"
+    return cast("Status", loaded.status)
+
+
+def life_before(run_id: str) -> str:
+    """The run that a restart superseded."""
+    base, _, number = run_id.partition("~")
+    return base if number == "2" else f"{base}~{int(number) - 1}"
+
+
+async def outcome_on_record(host: Host, loaded: Loaded, *, parked: bool) -> Any:
+    """What a run's record says that it ended with, or waits for; None while it goes on. Raises Incompatible."""
+    status = await status_of(host, loaded.run) if loaded.status == "queued" else loaded.status
+    if status == "incompatible":
+        raise host.wakings.failed.get(loaded.run) or Incompatible(
+            f"the record of {loaded.run} does not fit the code that looked at it",
+            fix="deploy code that fits, or cancel it with `undo=False`",
+        )
+    if status == "stuck" and loaded.status == "queued":
+        return await outcome_on_record(host, await head_of(host, life_before(loaded.run)), parked=parked)
+    if status == "parked" and parked and await is_asleep(host, loaded):
+        return (await view_of(host, loaded.run)).outcome()
+    if status in ENDED:
+        return (await view_of(host, loaded.run, before_end=status == "superseded")).outcome()
+    return None
+
+
+async def is_asleep(host: Host, loaded: Loaded) -> bool:
+    """Whether nothing is about to wake a parked run: no mail, nothing due."""
+    if loaded.token is not None or loaded.mail:
+        return False
+    return loaded.due is None or loaded.due > host.site.now()
+
+
+def see_that_it_goes_on(host: Host, run_id: str) -> None:
+    """Somebody waits for it here: drive it, where nobody does."""
+    if run_id not in host.drivers:
+        host.wake(run_id)
+
+
+async def may(host: Host, run_id: str, command: str, *, undo: bool = True) -> bool:
+    """Whether a command has something to do; False: it is being done already. Raises WrongState, UnknownRun."""
+    driver = host.drivers.get(run_id)
+    if driver is not None and driver.broken:
+        raise WrongState(f"the driver of {run_id} broke, by a mistake of the engine's: nothing can be asked of it", code="driver-broke")
+    status = driver.status if driver is not None else await status_of(host, run_id)
+    if status == "rolling_back" and command != "restart":
+        return False
+    refused = status == "cancelled" and command == "undo" and await _is_undone(host, run_id)
+    if (status in ALLOWED[command] and not refused) or (status == "incompatible" and command == "cancel" and not undo):
+        return True
+    allowed = ALLOWED[command]
+    raise WrongState(
+        f"{run_id} is {status}: it cannot be asked to {command.replace('_', ' ')}",
+        code="wrong-state",
+        known=allowed,
+        fix=f"`{command}` is for runs that are {', '.join(allowed)}" + (" (cancelled without undo)" if command == "undo" else ""),
+    )
+
+
+async def _is_undone(host: Host, run_id: str) -> bool:
+    """Whether a cancelled run has undone what had succeeded."""
+    loaded = await host.store.load(run_id)
+    if loaded is None:
+        return False
+    stops = [fact for data in loaded.events if isinstance(fact := facts.decode(data)[0], StopRequested)]
+    return not stops or stops[-1].mode != "abandon"
+
+
+async def deliver(host: Host, run_id: str, message: Message) -> None:
+    """Leave a message for a run, and see that it is heeded. Raises UnknownRun, WrongState, MailboxFull."""
+    answer = await host.store.deliver(run_id, message, moves=True, operation=token_hex(8))
+    if answer == "unknown":
+        raise UnknownRun(f"there is no run `{run_id}`")
+    if answer == "gone":
+        raise WrongState(f"{run_id} has ended meanwhile", fix="look at its status")
+    if answer == "full":
+        raise MailboxFull(f"too many messages wait for {run_id}")
+    await attend(host, run_id, cast("Any", answer).number)
+
+
+async def attend(host: Host, run_id: str, number: int) -> None:
+    """See that mail is read here, where the run is driven here or by nobody."""
+    if run_id not in host.drivers:
+        await host.claim_one(run_id)
+    driver = host.drivers.get(run_id)
+    if driver is not None:
+        driver.look()
+        while driver.writer.read_up_to < number and not driver.released and not driver.is_over and not host.is_closing:
+            change = host.wakings.next_change(run_id)
+            await host.wakings.wait(change, run_id, 0.5)

@@ -1,0 +1,203 @@
+"""What a map left, in a store: each batch's chunk lies in its own record, and a result is a reference to them, a few bytes a batch.
+
+Results that an author made (`Results.of`) have no records: their elements are in the reference itself.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import msgspec
+
+from reactor.define.foreign import encode_foreign
+from reactor.define.results import ElementFailure, Results
+from reactor.errors import Incompatible, ResultNotStorable
+from reactor.machine.events import BatchSettled, CallFailed, CallSucceeded, Closed, Skipped
+from reactor.record import facts
+from reactor.record.codec import LIMIT, Codec
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
+
+    from reactor.record.store import Store
+    from reactor.run.chunks import Chunk
+
+T_co = TypeVar("T_co", covariant=True)
+KEPT, MADE = 21, 22  # msgpack extensions
+ALL = 1 << 62  # past every event: a load without any
+_EXT = msgspec.msgpack.Decoder(msgspec.msgpack.Ext)
+_KEPT = msgspec.msgpack.Decoder(tuple[str, list[tuple[int, int, int]]])
+_MADE = msgspec.msgpack.Decoder(list[tuple[bool, msgspec.Raw]])
+
+
+class ChunkData(msgspec.Struct, array_like=True):
+    """The settled elements of a batch as its record keeps them; `values` are those of the elements that have one, in order."""
+
+    first: int
+    size: int
+    failures: dict[int, str]
+    skipped: tuple[int, ...]
+    missing: tuple[int, ...]
+    values: list[msgspec.Raw]
+
+    def raws(self) -> Iterator[tuple[int, bytes]]:
+        """Index and bytes of the elements that have a value."""
+        values, out = iter(self.values), {*self.failures, *self.missing}
+        for index in range(self.first, self.first + self.size):
+            if index not in out:
+                yield index, bytes(next(values))
+
+
+_CHUNK = msgspec.msgpack.Decoder(ChunkData)
+
+
+def chunk_data(chunk: Chunk, encoded: Mapping[int, Any]) -> ChunkData:
+    """A settled batch for its record."""
+    values = [msgspec.Raw(raw if isinstance(raw, bytes) else raw.reference()) for raw in encoded.values()]
+    return ChunkData(chunk.first, chunk.size, chunk.failures, tuple(sorted(chunk.skipped)), tuple(sorted(chunk.missing)), values)
+
+
+def is_reference(raw: bytes) -> bool:
+    """Whether the bytes of a value refer to what a map left."""
+    return raw[:1] in (b"\xc7", b"\xc8", b"\xc9", b"\xd4", b"\xd5", b"\xd6", b"\xd7", b"\xd8") and _EXT.decode(raw).code in (KEPT, MADE)
+
+
+def results_from(raw: bytes, store: Store, element: Any) -> Results[Any]:
+    """The results that a reference stands for. Raises ResultNotStorable where they do not fit the element's type."""
+    ext = _EXT.decode(raw)
+    if ext.code == KEPT:
+        prefix, batches = _KEPT.decode(ext.data)
+        return KeptResults(store, prefix, batches, element)
+    codec = Codec(element)
+    pairs = enumerate(_MADE.decode(ext.data))
+    return MadeResults(raw, [codec.decode(value) if fine else ElementFailure(at, codec_text(value)) for at, (fine, value) in pairs])
+
+
+def codec_text(raw: msgspec.Raw) -> str:
+    """A text out of its bytes."""
+    return msgspec.msgpack.decode(raw, type=str)
+
+
+def kept_results(value: Results[Any], store: Store, element: Any) -> tuple[Results[Any], bytes]:
+    """Results as a store keeps them. Raises ResultNotStorable for what an author made of values that do not survive."""
+    raw = value.reference()
+    if not raw:
+        values = getattr(value, "values", None)
+        if values is None:
+            raise ResultNotStorable("what a map of another run left cannot be kept", fix="read it: `await results.all()`, and return that")
+        raw = _made(values, Codec(element))
+    return results_from(raw, store, element), raw
+
+
+def _made(values: Iterable[Any], codec: Codec) -> bytes:
+    pairs = [(False, one.error) if isinstance(one, ElementFailure) else (True, msgspec.Raw(codec.checked(one))) for one in values]
+    raw = msgspec.msgpack.encode(msgspec.msgpack.Ext(MADE, msgspec.msgpack.encode(pairs, enc_hook=encode_foreign)))
+    if len(raw) > LIMIT:
+        raise ResultNotStorable(f"the results take {len(raw):,} bytes and at most {LIMIT:,} are kept", fix="map over them instead")
+    return raw
+
+
+class MadeResults(Results[T_co]):
+    """Results that an author made, as they came back."""
+
+    __slots__ = ("_raw", "values")
+
+    def __init__(self, raw: bytes, values: Sequence[Any]) -> None:
+        self._raw = raw
+        self.values = values
+        failed = sum(isinstance(value, ElementFailure) for value in values)
+        super().__init__(len(values) - failed, failed)
+
+    def reference(self) -> bytes:
+        return self._raw
+
+    async def read(self, start: int = 0) -> AsyncIterator[tuple[int, T_co | ElementFailure]]:
+        for index in range(start, len(self.values)):
+            yield index, self.values[index]
+
+
+class KeptResults(Results[T_co]):
+    """Reads the chunks of batches from their records, one at a time."""
+
+    __slots__ = ("_batches", "_codec", "_prefix", "_store")
+
+    def __init__(self, store: Store, prefix: str, batches: list[tuple[int, int, int]], element: Any) -> None:
+        super().__init__(sum(one[1] for one in batches), sum(one[2] for one in batches))
+        self._store = store
+        self._prefix = prefix
+        self._batches = batches
+        self._codec = Codec(element)
+
+    @classmethod
+    def of_batches(cls, store: Store, prefix: str, settled: Mapping[int, BatchSettled], element: Any) -> KeptResults[Any]:
+        """Of the batches of one map, by number."""
+        found = ((number, one.succeeded, one.failed) for number, one in sorted(settled.items()) if number >= 0)
+        return KeptResults(store, prefix, list(found), element)
+
+    def reference(self) -> bytes:
+        return msgspec.msgpack.encode(msgspec.msgpack.Ext(KEPT, msgspec.msgpack.encode((self._prefix, self._batches))))
+
+    async def read(self, start: int = 0) -> AsyncIterator[tuple[int, T_co | ElementFailure]]:
+        first = 0
+        for number, succeeded, failed in self._batches:
+            first += succeeded + failed
+            if first <= start:
+                continue
+            for index, value in self._values(await chunk_of(self._store, f"{self._prefix}#{number}")):
+                if index >= start:
+                    yield index, value
+
+    def _values(self, chunk: ChunkData) -> Iterator[tuple[int, Any]]:
+        values, missing = iter(chunk.values), frozenset(chunk.missing)
+        for index in range(chunk.first, chunk.first + chunk.size):
+            if index in chunk.failures:
+                yield index, ElementFailure(index, chunk.failures[index])
+            elif index not in missing:
+                yield index, self._decoded(bytes(next(values)))
+
+    def _decoded(self, raw: bytes) -> Any:
+        if is_reference(raw):
+            return results_from(raw, self._store, Any)
+        return None if raw == b"\xc0" else self._codec.decode(raw)
+
+
+async def chunk_of(store: Store, record: str) -> ChunkData:
+    """What a settled batch left. Raises Incompatible where its record is gone or cannot be read."""
+    loaded = await store.load(record, after=ALL)
+    if loaded is not None and loaded.chunk is not None:
+        try:
+            return _CHUNK.decode(loaded.chunk)
+        except msgspec.MsgspecError as error:
+            raise _unreadable(record, str(error)) from error
+    whole = await store.load(record)
+    if whole is None:
+        raise _unreadable(record, "it is not there any more")
+    return _from_events(record, whole.events)
+
+
+def _from_events(record: str, events: Sequence[bytes]) -> ChunkData:
+    """A chunk that was too large to be folded is read from the facts themselves."""
+    values: dict[int, bytes] = {}
+    failures: dict[int, str] = {}
+    skipped: list[int] = []
+    first = size = 0
+    for data in events:
+        fact, raw = facts.decode(data)
+        if not fact.address.endswith("]"):
+            first, size = getattr(fact, "first", first), getattr(fact, "size", size)
+            continue
+        index = int(fact.address.rpartition("[")[2][:-1])
+        if isinstance(fact, CallSucceeded | Closed | Skipped):
+            values[index] = raw or b"\xc0"
+            failures.pop(index, None)
+            skipped += [index] if isinstance(fact, Skipped) else []
+        elif isinstance(fact, CallFailed) and fact.call == "do":
+            failures[index] = f"{fact.failure.kind}: {fact.failure.message}"
+    if not size:
+        raise _unreadable(record, "it holds no batch")
+    missing = tuple(index for index in range(first, first + size) if index not in values and index not in failures)
+    return ChunkData(first, size, failures, tuple(skipped), missing, [msgspec.Raw(values[index]) for index in sorted(values)])
+
+
+def _unreadable(record: str, why: str) -> Incompatible:
+    return Incompatible(f"the results in {record} cannot be read: {why}", code="results-unreadable")

@@ -1,0 +1,121 @@
+"""Which values of a record are sealed: those of nodes whose declared type holds a secret, and a map's elements and results of such types.
+
+A fact is sealed as it is written down and opened as it is read; in memory values are what they are. This room refuses to know how a value
+is sealed, and inputs (`record/inputs.py`): they are sealed field by field.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from reactor.define.reactor import definition_of
+from reactor.errors import Incompatible
+from reactor.machine.events import Asked, ChildOpened, Closed, Compensated, Kept, RunStarted, SignalKept, Skipped
+from reactor.record.sealing import CannotOpen, Whose, is_sealed, is_secret
+
+if TYPE_CHECKING:
+    from reactor.machine.events import Event
+    from reactor.machine.state import State
+    from reactor.record.sealing import Sealer
+
+APART = (Asked, ChildOpened, RunStarted, SignalKept)  # what they hold is plain for all to see, or sealed before it comes here
+MAY_HOLD_NONE = (Closed, Compensated, Kept, Skipped)
+NIL = b"\xc0"
+
+
+def seal_fact(sealer: Sealer, root: str, state: State, event: Event, raw: bytes) -> bytes:
+    """The bytes of a fact's value as they are written down. `root`: the run's name."""
+    if not raw or not sealer.seals or isinstance(event, APART) or is_sealed(raw):
+        return raw
+    node, version = _node(state, event.address)
+    return sealer.seal(raw, Whose(root, event.address), version) if holds_secret(node) else raw
+
+
+def open_fact(sealer: Sealer, root: str, state: State, event: Event, raw: bytes) -> bytes:
+    """The bytes of a fact's value as they were before. Raises CannotOpen."""
+    if not raw or isinstance(event, APART):
+        return raw
+    if is_sealed(raw):
+        return sealer.open(raw, Whose(root, event.address))
+    if not sealer.seals or (raw == NIL and isinstance(event, MAY_HOLD_NONE)) or not holds_secret(_node(state, event.address)[0]):
+        return raw
+    return sealer.open(raw, Whose(root, event.address))
+
+
+def holds_secret(node: Any) -> bool:
+    """Whether what a node leaves is sealed: of a map, an element's result; of one that opens reactors, whatever one of them gives."""
+    if not node.children:
+        return is_secret(node.returns)
+    definitions = map(definition_of, node.children)
+    return any(is_secret(definition.nodes[definition.output].returns) for definition in definitions)
+
+
+def _node(state: State, address: str) -> tuple[Any, int]:
+    """The node at an address, and the version of its reactor."""
+    try:
+        scope, index = state.place(address)
+    except KeyError:
+        if not address.endswith("]"):
+            raise
+        scope, index = state.place(address.rpartition("[")[0])  # an element that a restart kept, and whose batch is not made yet
+    plan: Any = scope.plan
+    return plan.nodes[index], getattr(plan, "owner", plan).definition.version
+
+
+# ---- a map's elements and chunks --------------------------------------------------------------------------------
+
+
+def seal_elements(sealer: Sealer, record: str, node: Any, data: bytes) -> bytes:
+    """The elements of a batch for its record."""
+    return sealer.seal(data, _whose(record, "elements")) if data and sealer.seals and is_secret(node.definition.map.element) else data
+
+
+def open_elements(sealer: Sealer, record: str, node: Any, data: bytes) -> bytes:
+    """The elements of a batch from its record. Raises CannotOpen."""
+    wanted = bool(data) and sealer.seals and is_secret(node.definition.map.element)
+    return sealer.open(data, _whose(record, "elements")) if wanted or is_sealed(data) else data
+
+
+def seal_chunk(sealer: Sealer, record: str, node: Any, data: bytes) -> bytes:
+    """What a settled batch left, for its record."""
+    return sealer.seal(data, _whose(record, "chunk")) if sealer.seals and holds_secret(node) else data
+
+
+def open_chunk(sealer: Sealer, record: str, data: bytes, *, secret: bool) -> bytes:
+    """What a settled batch left, from its record. Raises CannotOpen."""
+    return sealer.open(data, _whose(record, "chunk")) if is_sealed(data) or (secret and sealer.seals) else data
+
+
+def _whose(record: str, part: str) -> Whose:
+    root, _, address = record.partition("/")
+    return Whose(root, address, part)
+
+
+# ---- signals ----------------------------------------------------------------------------------------------------
+
+
+def seal_payload(sealer: Sealer, declared: Any, data: bytes, *, name: str, run: str | None, correlation_id: str | None) -> bytes:
+    """A payload for a run's mail, or for whoever will open that correlation id. `name` is the interrupt's."""
+    return sealer.seal_as(declared, data, _by_run(name, run) if run is not None else _by_id(name, correlation_id or ""))
+
+
+def open_payload(sealer: Sealer, declared: Any, data: bytes, *, name: str, run: str, correlation_id: str | None) -> bytes:
+    """A payload, for the run that asked for it. Raises Incompatible where it was not meant for it, or cannot be read here."""
+    if not (is_sealed(data) or (sealer.seals and is_secret(declared))):
+        return data
+    try:
+        return sealer.open(data, _by_run(name, run))
+    except CannotOpen:
+        pass
+    try:
+        return sealer.open(data, _by_id(name, correlation_id or ""))
+    except CannotOpen as error:
+        raise Incompatible(f"the payload of `{name}` cannot be read: {error.what}", code="unreadable-signal", fix=error.fix) from error
+
+
+def _by_run(name: str, run: str) -> Whose:
+    return Whose(run, "", f"signal {name}")
+
+
+def _by_id(name: str, correlation_id: str) -> Whose:
+    return Whose(name, correlation_id, "signal")
