@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from secrets import token_hex
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypedDict, Unpack
 
 import msgspec
 
@@ -34,7 +34,8 @@ from reactor.run.delivery import Delivery
 from reactor.run.failures import failure_of
 from reactor.run.interrupting import Signal, signal_of
 from reactor.run.occurrences import Occurrence, occurrences_in
-from reactor.run.payloads import COUNTED, definition_of_interrupt
+from reactor.run.payloads import COUNTED, definition_of_interrupt, encoded, encoded_json
+from reactor.run.sighting import Lookout
 from reactor.run.values import codec_of
 
 if TYPE_CHECKING:
@@ -43,7 +44,8 @@ if TYPE_CHECKING:
     from reactor.define.steps import Interrupt
     from reactor.machine.events import Waited
     from reactor.record.store import Store
-    from reactor.run.sighting import Lookout, Sighting
+    from reactor.run.hosting import Host
+    from reactor.run.sighting import Sighting
 
 LOOKS = 50  # how often a signal looks again where things move under its eyes
 PATIENCE = 0.02  # seconds between two looks at a verdict
@@ -355,3 +357,26 @@ class Signalling:
             )
         shown = [f"{one.address} ({one.correlation_id or 'no correlation id'})" for one in opened]
         return AmbiguousSignal(f"`{self.name}` is open {len(opened)} times in {run_id}", known=shown, fix="say which: `correlation_id=…`")
+
+
+class Address(TypedDict):
+    """Whom a signal is for, and its sender's own id of it."""
+
+    run_id: str | None
+    correlation_id: str | None
+    delivery_id: str | None
+
+
+async def signal(host: Host, interrupt: Interrupt[Any], payload: Any, **to: Unpack[Address]) -> Delivery:
+    """Answer an interrupt with a payload of its type."""
+    return await _signalling(host, interrupt).send(lambda: encoded(interrupt, payload), **to)
+
+
+async def signal_json(host: Host, interrupt: Interrupt[Any], body: bytes, **to: Unpack[Address]) -> Delivery:
+    """The same with a JSON body that nobody has checked yet."""
+    return await _signalling(host, interrupt).send(lambda: encoded_json(interrupt, body), **to)
+
+
+def _signalling(host: Host, interrupt: Interrupt[Any]) -> Signalling:
+    definition_of_interrupt(interrupt)
+    return Signalling(host.store, Lookout(host.store, host.served, host.plan_for, interrupt.owner), interrupt, host.wake)
