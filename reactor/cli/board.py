@@ -91,9 +91,16 @@ class Board:
         self.status = "running"
         self.started: float | None = None
         self.ended: float | None = None
+        self.is_resumed = False  # it was begun before this command: times count from its next event
+        self._shown_from: float | None = None
         self.stopping = ""  # why the run was told to stop, where it was
         self.top: dict[str, Row] = {name: Row(name) for name in names}
         self._all: dict[str, Row] = dict(self.top)
+
+    @property
+    def began(self) -> float | None:
+        """What the times of lines count from."""
+        return self._shown_from if self.is_resumed else self.started
 
     def rows(self) -> Iterator[Row]:
         """Every row, a parent before its children."""
@@ -112,6 +119,8 @@ class Board:
 
     def apply(self, event: Event) -> Row | None:
         """Fold one event; the row that it speaks of, None where it speaks of the run or of one element."""
+        if self.is_resumed and self._shown_from is None:
+            self._shown_from = event.at
         if event.address is None:
             self._apply_run(event)
             return None

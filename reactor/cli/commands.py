@@ -12,15 +12,17 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import click
 
 from reactor.cli.board import Board
-from reactor.cli.drive import drive
-from reactor.cli.endings import exit_code
+from reactor.cli.drive import Kept, drive
+from reactor.cli.endings import exit_code, how_to_answer
 from reactor.cli.inputs import build
 from reactor.cli.problems import Problem, as_problem
 from reactor.cli.reports import Output, Report
 from reactor.cli.runs import doctor, runs
-from reactor.cli.showing import form_options, report_for, stdout_for
+from reactor.cli.showing import FORMS, form_options, report_for, stdout_for
+from reactor.cli.stores import DEFAULT, is_kept, make_folder, shown, store_option
 from reactor.cli.targets import load
 from reactor.cli.text import clean, escape_json
+from reactor.define.outcomes import Parked
 from reactor.define.reactor import definition_of
 from reactor.errors import ReactorError
 from reactor.plan import diagram, svg
@@ -36,23 +38,25 @@ if TYPE_CHECKING:
 
 FAILED = 1
 CANCELLED = 4  # Ctrl-C before anything began
+TERMINATED = 143  # as a shell says of a process that SIGTERM ended
 
 EXIT_CODES = """
 \b
 Exit codes:
   0  succeeded
   1  failed, or stuck: something was not undone
-  2  never began: usage, target or inputs
+  2  never began: usage, target, inputs or store
   3  parked
   4  cancelled or undone
   5  halted
+  143  let go of by SIGTERM: it is kept
 """
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="reactor-saga", prog_name="reactor")
 def cli() -> None:
-    """Run a reactor in this process, or show its graph."""
+    """Run a reactor, show its graph, look at runs and steer them."""
 
 
 @cli.command(
@@ -62,20 +66,38 @@ def cli() -> None:
 @click.argument("target")
 @click.argument("inputs", nargs=-1, metavar="[KEY=VALUE]...")
 @click.option("--input", "source", metavar="FILE.json", help="Inputs as one JSON object; - reads stdin. KEY=VALUE wins.")
-@click.option("--id", "run_id", metavar="ID", help="The run's id, which its idempotency keys begin with; else one is drawn.")
+@click.option("--id", "run_id", metavar="ID", help="The run's id: the same reactor and id is the same run. Else one is drawn.")
+@store_option(f"Where the run is kept: sqlite:///runs.db, redis://host:6379/0, memory:// (nowhere); else {DEFAULT}.")
+@click.option("--plain-secrets", is_flag=True, help="Keep secret inputs unsealed; REACTOR_KEYS holds keys that seal them.")
 @form_options
-def run(target: str, inputs: tuple[str, ...], source: str | None, run_id: str | None, **how: bool) -> None:
+def run(target: str, inputs: tuple[str, ...], source: str | None, **said: Any) -> None:
     """Run a reactor in this process and show it live; its output is printed as JSON.
 
     TARGET is package.module:Class or path/file.py:Class. KEY=VALUE gives an input, converted to its type; lists and objects are
-    written as JSON. Ctrl-C cancels the run and undoes what was done.
+    written as JSON. Ctrl-C cancels the run and undoes what was done; SIGTERM lets go of it, and the same command goes on with it.
     """
+    how = {form: said[form] for form in FORMS}
+    kept = Kept(said["store"] or DEFAULT, said["run_id"], said["plain_secrets"])
     with stdout_for(how) as stdout:
         definition, plan = _planned(target)
         reactor = _built(definition, inputs, source, target)
+        make_folder(kept.url)
         board = Board(definition.name, [plan.nodes[at].name for at in plan.order])
-        outcome = _driven(reactor, board, report_for(board, stdout, how), run_id)
+        outcome = _driven(reactor, board, report_for(board, stdout, how), kept)
+    if outcome is None:
+        click.echo(f"SIGTERM: {clean(board.run_id)} is let go of; the same command, with its --id, goes on with it", err=True)
+        sys.exit(TERMINATED)
+    if isinstance(outcome, Parked):
+        _tell_parked(outcome, target, kept.url)
     sys.exit(exit_code(outcome))
+
+
+def _tell_parked(outcome: Parked, target: str, url: str) -> None:
+    if not is_kept(url):
+        click.echo("a run in memory ends with this process: nothing can answer it later", err=True)
+        return
+    for line in how_to_answer(outcome, target, None if url == DEFAULT else shown(url)):
+        click.echo(line, err=True)
 
 
 @cli.command(short_help="Print a reactor's graph.")
@@ -119,9 +141,9 @@ def _built(definition: Definition, inputs: tuple[str, ...], source: str | None, 
         raise as_problem(error) from None
 
 
-def _driven(reactor: Reactor, board: Board, report: Report, run_id: str | None) -> Outcome[Any]:
+def _driven(reactor: Reactor, board: Board, report: Report, kept: Kept) -> Outcome[Any] | None:
     try:
-        return asyncio.run(drive(reactor, board, report, run_id))
+        return asyncio.run(drive(reactor, board, report, kept))
     except ReactorError as error:
         raise as_problem(error) from None
     except (KeyboardInterrupt, SystemExit) as error:  # our own signals never arrive here: an author's code raised it

@@ -122,7 +122,7 @@ class LiveReport:
 
     def _headline(self, now: float) -> str:
         board = self._board
-        spent = duration(now - board.started) if board.started is not None else ""
+        spent = duration(now - board.began) if board.began is not None else ""
         backward = any(row.state in {"undoing", "undone"} for row in board.rows())
         return f"{clean(board.run_id or board.reactor)}  {'rolling back' if backward else board.status}  {spent}"
 

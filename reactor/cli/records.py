@@ -58,6 +58,11 @@ class Reading:
         """Where it stands."""
         return self.loaded.status
 
+    @property
+    def names(self) -> list[str]:
+        """The nodes of its reactor, where they are known."""
+        return [node.name for node in self.definition.root.nodes] if self.definition else []
+
     def take(self, loaded: Loaded) -> list[Event]:
         """Fold what came since; the new events. Raises Incompatible for what no release of ours wrote."""
         self.loaded = loaded
@@ -88,7 +93,7 @@ class Reading:
         raw = self.raws.get(address)
         if raw is None:
             return None
-        texts = self._secret_texts()
+        texts = self.secret_texts()
         if is_secret is None or texts is None:
             return UNKNOWN
         return MASK if is_secret else blotted(plain(raw), texts)
@@ -97,7 +102,7 @@ class Reading:
         """The names of secret inputs; None where nothing says which they are."""
         return None if self.definition is None else {one.name for one in self.definition.root.inputs if one.secret}
 
-    def _secret_texts(self) -> tuple[str, ...] | None:
+    def secret_texts(self) -> tuple[str, ...] | None:
         """What secret inputs would show as in an output; None where that cannot be known: they are sealed."""
         secret = self._secret_names()
         if secret is None:
@@ -166,10 +171,10 @@ async def begin(store: Store, name: str) -> Reading:
     """The same, with nothing folded yet."""
     loaded = await load(store, name)
     definition = await definition_of(store, loaded.fingerprint)
-    names = [node.name for node in definition.root.nodes] if definition else []
-    board = Board(loaded.reactor, names)
-    board.run_id = loaded.run
-    return Reading(loaded, board, Story(loaded.run), definition)
+    reading = Reading(loaded, Board(loaded.reactor, ()), Story(loaded.run), definition)
+    reading.board = Board(loaded.reactor, reading.names)
+    reading.board.run_id = loaded.run
+    return reading
 
 
 async def load(store: Store, name: str) -> Loaded:

@@ -175,7 +175,7 @@ class PlainReport:
             self._say(event.at, "cancelled", f"told to stop: {clean(self._board.stopping)}")
 
     def _say(self, at: float, mark: str, text: str) -> None:
-        since = at - self._board.started if self._board.started is not None else 0.0
+        since = at - self._board.began if self._board.began is not None else 0.0
         self._out.line(f"{since:8.2f}s {self._marks[mark]} {text}")
 
     def _element(self, event: Event) -> None:

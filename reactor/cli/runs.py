@@ -10,6 +10,7 @@ import click
 
 from reactor.cli.doctor import Finding, examine, lines, refused
 from reactor.cli.listing import as_line, checked_status, find, table, time_from
+from reactor.cli.moving import COMMANDS
 from reactor.cli.problems import Problem
 from reactor.cli.records import begin, read
 from reactor.cli.reports import Output
@@ -106,6 +107,10 @@ def watch_run(run_id: str, store: str | None, **how: bool) -> None:
         click.echo("stopped watching; the run goes on", err=True)
         code = STOPPED
     sys.exit(code)
+
+
+for moving_command in COMMANDS:
+    runs.add_command(moving_command)
 
 
 @click.command(short_help="Look at a store: what is wrong, and how to mend it.")

@@ -5,18 +5,16 @@ What only looks never makes a file: a URL with a typing mistake is an error, not
 
 from __future__ import annotations
 
-import importlib
 import re
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 import click
 
 from reactor.cli.problems import Problem
 from reactor.cli.text import clean
-from reactor.errors import ReactorError
+from reactor.engine import known_scheme, open_store, sqlite_path
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -25,13 +23,6 @@ if TYPE_CHECKING:
 
 FOLDER = ".reactor"
 DEFAULT = f"sqlite:///{FOLDER}/runs.db"
-SCHEMES = {
-    "memory": ("reactor.stores.memory", "MemoryStore"),
-    "sqlite": ("reactor.stores.sqlite", "SqliteStore"),
-    "redis": ("reactor.stores.redis", "RedisStore"),
-    "rediss": ("reactor.stores.redis", "RedisStore"),
-    "unix": ("reactor.stores.redis", "RedisStore"),
-}
 
 
 def store_option(help_text: str) -> Callable[[Any], Any]:
@@ -49,13 +40,12 @@ def is_kept(url: str) -> bool:
 
 
 def file_of(url: str) -> Path | None:
-    """The file of an SQLite URL, as SQLAlchemy spells it: three slashes and a relative path, four and an absolute one.
+    """The file of an SQLite URL. Raises ReactorError for a URL that no store answers to.
 
-    >>> file_of("sqlite:///runs.db"), file_of("sqlite:////var/runs.db"), file_of("redis://host")
-    (PosixPath('runs.db'), PosixPath('/var/runs.db'), None)
+    >>> file_of("sqlite:///runs.db"), file_of("redis://host")
+    (PosixPath('runs.db'), None)
     """
-    scheme, _, rest = url.partition(":///")
-    return Path(rest.partition("?")[0]) if scheme == "sqlite" and rest else None
+    return Path(sqlite_path(url)) if known_scheme(url) == "sqlite" else None
 
 
 def shown(url: str) -> str:
@@ -108,16 +98,3 @@ def see_that_it_is_there(url: str) -> None:
     if file is not None and not file.exists():
         made = "`reactor run` makes it" if url == DEFAULT else "name the file that the runs were kept in"
         raise Problem(f"no run was kept here yet: there is no file {clean(file)}", f"fix: {made}; or say --store URL", code="no-store")
-
-
-async def open_store(url: str) -> Store:
-    """Open what a URL names. Raises ReactorError."""
-    scheme = urlsplit(url).scheme
-    if scheme not in SCHEMES:
-        known = ("memory://", "sqlite:///path", "redis://host:6379/0?namespace=name")
-        raise ReactorError(f"no store answers to {scheme!r}", code="unknown-store", known=known, fix="say `sqlite:///runs.db`")
-    module, name = SCHEMES[scheme]
-    kind = getattr(importlib.import_module(module), name)
-    file = file_of(url)
-    opened_store: Store = kind() if scheme == "memory" else await kind.open(url if file is None else file)
-    return opened_store

@@ -40,6 +40,7 @@ class Story:
     children: dict[str, str] = field(default_factory=dict)  # the reactor that a compose returned
     halted: str = ""
     was: str = ""  # the end before a restart took over
+    mode: str = ""  # how it was last told to stop
 
     def apply(self, fact: Fact) -> None:
         """Fold one fact."""
@@ -119,7 +120,7 @@ def _run_ended(story: Story, fact: events.RunEnded) -> None:
 
 
 def _stop_requested(story: Story, fact: events.StopRequested) -> None:
-    story.reason = fact.reason or story.reason
+    story.reason, story.mode = fact.reason or story.reason, fact.mode
     if fact.mode == "deadline":
         story.failures.setdefault("", DEADLINE)
 
