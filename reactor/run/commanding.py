@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 from reactor.errors import Incompatible, MailboxFull, UnknownRun, WrongState
 from reactor.machine.events import StopRequested
 from reactor.record import facts
+from reactor.run.refusing import last_words, why_not
 from reactor.run.view import ENDED, head_of, view_of
 
 if TYPE_CHECKING:
@@ -42,18 +43,29 @@ def life_before(run_id: str) -> str:
 async def outcome_on_record(host: Host, loaded: Loaded, *, parked: bool) -> Any:
     """What a run's record says that it ended with, or waits for; None while it goes on. Raises Incompatible."""
     status = await status_of(host, loaded.run) if loaded.status == "queued" else loaded.status
-    if status == "incompatible":
-        raise host.wakings.failed.get(loaded.run) or Incompatible(
-            f"the record of {loaded.run} does not fit the code that looked at it",
-            fix="deploy code that fits, or cancel it with `undo=False`",
-        )
+    if status == "incompatible" or (loaded.run in host.wakings.failed and loaded.token is None and status not in ENDED):
+        why = await why_not(host, loaded)
+        if why is not None:
+            raise why
+        return None
     if status == "stuck" and loaded.status == "queued":
         return await outcome_on_record(host, await head_of(host, life_before(loaded.run)), parked=parked)
     if status == "parked" and parked and await is_asleep(host, loaded):
         return (await view_of(host, loaded.run)).outcome()
     if status in ENDED:
-        return (await view_of(host, loaded.run, before_end=status == "superseded")).outcome()
+        return await _ended_as(host, loaded.run, before_end=status == "superseded")
     return None
+
+
+async def _ended_as(host: Host, run_id: str, *, before_end: bool) -> Any:
+    try:
+        return (await view_of(host, run_id, before_end=before_end)).outcome()
+    except Incompatible:
+        whole = await host.store.load(run_id)
+        told = None if whole is None or before_end else last_words(whole)
+        if told is None:
+            raise
+        return told
 
 
 async def is_asleep(host: Host, loaded: Loaded) -> bool:

@@ -71,29 +71,31 @@ class Place(NamedTuple):
     was: NodeData | None
 
 
-async def unfit(loaded: Loaded, old: DefinitionData | None, plan: Plan | BatchPlan, replay: Callable[[], State]) -> Incompatible | None:
+async def unfit(
+    loaded: Loaded, old: DefinitionData | None, plan: Plan | BatchPlan, replay: Callable[[], State], code: str = ""
+) -> Incompatible | None:
     """Why this code cannot go on with a record: None where it can. Asks nothing where the record was written by the same code.
 
     Args:
         loaded: the record, of a run or of a batch.
         old: what the record's fingerprint stands for.
         plan: of the run; of a batch, that of its elements.
+        code: the fingerprint of the code at hand: the run's, in its batches too.
         replay: folds the record into a state of that plan; values that do not decode are `Unread`. It may raise Incompatible.
     """
-    fingerprint = plan.owner.fingerprint if isinstance(plan, BatchPlan) else plan.fingerprint
     fitting = Fitting(loaded.run, plan, old)
     try:
-        if loaded.fingerprint != fingerprint:
-            fitting.check_places(loaded.events)
+        if loaded.fingerprint == code:
             state = fitting.replayed(replay)
-            fitting.check_order(state)
-            fitting.check_undos(state)
-        else:
-            state = fitting.replayed(replay)
-        if loaded.fingerprint != fingerprint or _holds_unread(state):
-            fitting.check_values(state)
-        if loaded.fingerprint != fingerprint:
-            await fitting.check_results(state)
+            if _holds_unread(state):
+                fitting.check_values(state)
+            return None
+        fitting.check_places(loaded.events)
+        state = fitting.replayed(replay)
+        fitting.check_order(state)
+        fitting.check_undos(state)
+        fitting.check_values(state)
+        await fitting.check_results(state)
     except Incompatible as error:
         return error
     return None
@@ -114,10 +116,14 @@ class Fitting:
     def check_places(self, events: Iterable[bytes]) -> None:
         """Every address that the record speaks of is there, and of its kind."""
         if self.old is None:
-            raise Incompatible(
-                f"{self.run} was written by other code than this, and its store does not know by which: what had an undo cannot be told",
-                code="definition-gone",
-                fix="deploy the code that wrote it, or cancel the run with `undo=False`",
+            raise self._marked(
+                "undo",
+                "",
+                Incompatible(
+                    f"{self.run} was written by other code, and its store does not know by which: what had an undo cannot be told",
+                    code="definition-gone",
+                    fix="deploy the code that wrote it, or cancel the run with `undo=False`",
+                ),
             )
         self._open(self.plan, "", self._began_as(self.old))
         for data in events:
@@ -249,7 +255,7 @@ class Fitting:
             return replay()
         except Incompatible as error:
             inner = error
-        if inner.rule:
+        if inner.code not in ("input-incompatible", "record-unfit"):  # bytes that no code reads are no matter of fitting
             raise inner
         where = f"`{inner.address}` was given inputs that" if inner.address else "what it was given"
         raise self._marked(

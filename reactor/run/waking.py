@@ -6,7 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from reactor.errors import Incompatible
+    from reactor.errors import ReactorError
 
 
 class Wakings:
@@ -15,7 +15,7 @@ class Wakings:
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
         self._futures: dict[str, list[asyncio.Future[None]]] = {}
-        self.failed: dict[str, Incompatible] = {}  # why a record could not be driven here
+        self.failed: dict[str, ReactorError] = {}  # why a record could not be driven here
         self.closed = False
 
     def next_change(self, name: str) -> asyncio.Future[None]:

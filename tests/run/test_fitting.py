@@ -105,7 +105,7 @@ HALF = [done("price", 1, int), done("reserve", "hold")]
 async def test_the_same_code_is_asked_nothing():
     """Not even for what it was."""
     loaded = loaded_of(Shop, HALF)
-    assert await unfit(loaded, None, plan_of(Shop), lambda: state_of(Shop(), loaded)) is None
+    assert await unfit(loaded, None, plan_of(Shop), lambda: state_of(Shop(), loaded), plan_of(Shop).fingerprint) is None
 
 
 async def test_code_that_only_adds_fits():
