@@ -51,12 +51,13 @@ T = TypeVar("T")
 
 LEASE = 15.0  # seconds
 TOMBSTONES = 90 * 86_400.0  # seconds that the name of a run stays taken
-STORES = {  # by scheme: the module that opens it, and the class in it
+STORES = {  # by scheme, and of what keys need: the module, and the class in it
     "memory": ("reactor.stores.memory", "MemoryStore"),
     "sqlite": ("reactor.stores.sqlite", "SqliteStore"),
     "redis": ("reactor.stores.redis", "RedisStore"),
     "rediss": ("reactor.stores.redis", "RedisStore"),
     "unix": ("reactor.stores.redis", "RedisStore"),
+    "keys": ("reactor.record.aesgcm", "AesGcm"),
 }
 
 reactors.perform = perform
@@ -67,19 +68,30 @@ async def open_store(url: str) -> Store:
 
     Raises ReactorError for a URL that no store answers to, StoreUnavailable where it cannot be reached.
     """
-    module, name = STORES[known_scheme(url)]
-    store: Any = getattr(import_module(module), name)
-    if name == "MemoryStore":
+    scheme = known_scheme(url)
+    store = _loaded(scheme)
+    if scheme == "memory":
         return store()  # type: ignore[no-any-return]  # it is one
     if name == "SqliteStore":
         return await store.open(sqlite_path(url))  # type: ignore[no-any-return]
     return await store.open(url)  # type: ignore[no-any-return]
 
 
+def _loaded(name: str) -> Any:
+    """A class of the table: its module is imported when it is first asked for."""
+    module, of_it = STORES[name]
+    try:
+        return getattr(import_module(module), of_it)
+    except ModuleNotFoundError as error:
+        if name != "keys" or error.name != "cryptography":
+            raise
+    raise ReactorError("`keys` need the package `cryptography`", code="extra-missing", fix="`pip install 'reactor-saga[secrets]'`")
+
+
 def known_scheme(url: str) -> str:
     """The scheme of a store's URL. Raises ReactorError where no store answers to it."""
     scheme, found, _ = url.partition("://")
-    if found and scheme in STORES:
+    if found and scheme in STORES and scheme != "keys":
         return scheme
     raise ReactorError(
         f"no store answers to {url!r}",
@@ -154,7 +166,7 @@ class Engine:
         self._settle = as_seconds(settle, "settle", zero=True)
         self._retention = as_seconds(retention, "retention", zero=True)
         self._sweeps = sweep and not self._in_memory
-        self._sealer = Sealer(keys, plain=plain_secrets or self._in_memory)
+        self._sealer = Sealer(keys, plain=plain_secrets or self._in_memory, cipher=_loaded("keys") if keys else None)
         self._debug = debug
         self._host: Host | None = None
         self._opening = self._closing = False
@@ -202,7 +214,7 @@ class Engine:
 
     async def _open_store(self, site: Site) -> Store:
         if self._in_memory:
-            return import_module(STORES["memory"][0]).MemoryStore(clock=site.now)  # type: ignore[no-any-return]  # it is one
+            return _loaded("memory")(clock=site.now)  # type: ignore[no-any-return]  # it is one
         return await open_store(self._url)
 
     async def __aexit__(self, *exc: object) -> None:
@@ -290,7 +302,6 @@ class Engine:
         return await self._join(answer, reactor)
 
     def _record(self, run_id: str, reactor: Reactor, plan: Plan, tags: tuple[str, ...]) -> NewRecord:
-        self._sealer.check(type(reactor))
         return NewRecord(
             run=run_id,
             root=run_id,
@@ -432,6 +443,8 @@ class Engine:
     def _serve(self, reactor: type[Reactor]) -> None:
         definition = definition_of(reactor)
         for name in (definition.name, *definition.aliases):
+        if self._served.get(definition.name) is not reactor:
+            self._sealer.check(reactor)
             known = self._served.setdefault(name, reactor)
             if known is not reactor:
                 raise ReactorError(

@@ -28,6 +28,7 @@ from reactor.machine.marks import DONE, SKIPPED
 from reactor.machine.parking import waiting_in
 from reactor.machine.state import KEPT_BATCH
 from reactor.record import facts
+from reactor.record.sealing import Whose
 from reactor.record.words import BATCH_LIMIT, Message, NewRecord
 from reactor.run import mapping
 from reactor.run.failures import failure_of
@@ -35,6 +36,7 @@ from reactor.run.mailing import AGAIN, letter
 from reactor.run.mapping import MapRun
 from reactor.run.outcome import in_doubt_in
 from reactor.run.references import chunk_data
+from reactor.run.sealed import open_elements, seal_chunk, seal_elements, seal_value
 from reactor.run.values import codec_of
 
 if TYPE_CHECKING:
@@ -42,6 +44,7 @@ if TYPE_CHECKING:
 
     from reactor.machine.events import Event, Kept
     from reactor.machine.state import MapState, Scope
+    from reactor.record.sealing import Sealer
     from reactor.run.driver import Driver
 
 _RAWS = msgspec.msgpack.Decoder(list[msgspec.Raw])
@@ -166,8 +169,9 @@ def _make(map_run: MapRun, number: int, first: int, size: int, blob: bytes, done
     now, settle = driver.site.now(), driver.machine.state.settle
     started: list[Event] = [RunStarted(now, map_run.address, settle=settle, first=first, size=size), *done]
     plan = host.root_plan(driver)
+    name = record_of(driver, map_run.address, number)
     record = NewRecord(
-        run=record_of(driver, map_run.address, number),
+        run=name,
         root=driver.run_id,
         parent=driver.record_name,
         reactor=plan.name,
@@ -175,20 +179,26 @@ def _make(map_run: MapRun, number: int, first: int, size: int, blob: bytes, done
         fingerprint=plan.fingerprint,
         status="running",
         token=host.session.token(),
-        elements=blob,
-        events=tuple(facts.encode(fact, _raw(fact)) for fact in started),
+        elements=seal_elements(host.sealer, name, map_run.node, blob),
+        events=tuple(facts.encode(fact, _raw(driver, map_run.node, fact)) for fact in started),
     )
     driver.writer.children.append(record)
     driver.after(lambda: host.open_batch(map_run, number, record))
 
 
-def _raw(fact: Event) -> bytes:
+def _raw(driver: Any, node: Any, fact: Event) -> bytes:
     value = getattr(fact, "value", b"")
-    return value if isinstance(value, bytes) else b""
+    sealer: Sealer = driver.host.sealer
+    if not isinstance(value, bytes) or not sealer.seals:
+        return value if isinstance(value, bytes) else b""
+    return seal_value(sealer, Whose(driver.run_id, fact.address), node, value)
 
 
-def elements_of(node: Any, blob: bytes, size: int) -> list[Any]:
-    """The elements as the batch's calls get them."""
+def elements_of(map_run: MapRun, record: str, blob: bytes, size: int) -> list[Any]:
+    """The elements as the batch's calls get them. Raises CannotOpen where they are sealed."""
+    runner: Any = map_run.runner
+    node: Any = map_run.node
+    blob = open_elements(runner.host.sealer, record, node, blob)
     if not blob:
         return [None] * size  # folded into its chunk: only undos are called
     codec = codec_of(node.map.element)
@@ -259,13 +269,13 @@ def settlement(driver: Driver, status: str) -> Settlement:
         tuple(in_doubt_in(state)),
     )
     driver.after(lambda: driver.host.wake(driver.parent_name))
-    return Settlement((driver.parent_name, letter("settled", told)), None if state.undoing else _chunk(root, folded))
+    return Settlement((driver.parent_name, letter("settled", told)), None if state.undoing else _chunk(driver, root, folded))
 
 
-def _chunk(root: Scope, folded: Any) -> bytes | None:
+def _chunk(driver: Driver, root: Scope, folded: Any) -> bytes | None:
     first = root.plan.first
     values = {first + at: root.values[at] for at, mark in enumerate(root.marks) if mark in (DONE, SKIPPED)}
-    data = msgspec.msgpack.encode(chunk_data(folded, values))
+    data = seal_chunk(driver.host.sealer, driver.record_name, root.plan.map_node, msgspec.msgpack.encode(chunk_data(folded, values)))
     return data if len(data) <= BATCH_LIMIT else None  # else it is read from the facts
 
 

@@ -27,7 +27,8 @@ from reactor.run.failures import failure_of
 from reactor.run.perform import launch, let_go, prepare
 from reactor.run.references import KeptResults, kept_results
 from reactor.run.runner import Runner
-from reactor.run.settling import LET_GO, ended_by_us, failed
+from reactor.run.sealed import seal_fact
+from reactor.run.settling import LET_GO, failed
 from reactor.run.values import element_type, kept
 
 if TYPE_CHECKING:
@@ -152,6 +153,8 @@ class Driver(Runner):
     # ---- facts ------------------------------------------------------------------------------------------------
 
     def _keep(self, event: Event, raw: bytes = b"") -> None:
+        if raw and self.host.sealer.seals:
+            raw = seal_fact(self.host.sealer, self.run_id, self.machine.state, event, raw)
         self.writer.add(event, facts.encode(event, raw))
         self.machine.apply(event)
 
@@ -169,14 +172,14 @@ class Driver(Runner):
         """A value as it is kept, and its bytes."""
         declared = node.returns if node.kind in ("step", "interrupt") else element_type(node)
         if hasattr(value, "reference"):
-            return kept_results(value, self.store, element_type(node))
+            return kept_results(value, self.host.shelf, element_type(node))
         return kept(declared, value, optional=optional, encoded=encoded)
 
     def results_of(self, address: str) -> Results[Any]:
         """What the map at an address left."""
         scope, index = self.machine.state.place(address)
         element = element_type(scope.plan.nodes[index])
-        return KeptResults.of_batches(self.store, f"{self.run_id}/{address}", scope.maps[index].batches, element)
+        return KeptResults.of_batches(self.host.shelf, f"{self.run_id}/{address}", scope.maps[index].batches, element)
 
     def after(self, effect: Callable[[], Any]) -> None:
         """Do this when all that was noted so far is on record; a coroutine goes aside."""

@@ -24,6 +24,7 @@ from reactor.run.observe import Event, Progress, tell
 from reactor.run.opening import Opening, open_record
 from reactor.run.outcome import outcome_of, parked_outcome
 from reactor.run.waking import Wakings
+from reactor.run.references import Shelf
 from reactor.run.writer import Writer
 
 if TYPE_CHECKING:
@@ -54,6 +55,7 @@ class Host:
         self.session = session
         self.sealer = sealer
         self.observers = observers
+        self.shelf = Shelf(store, sealer)
         self.served: dict[str, type[Reactor]] = {}
         self.plan_for: Callable[[type[Reactor]], Plan] = plan_of
         self.drivers: dict[str, Driver] = {}

@@ -27,8 +27,10 @@ from reactor.machine.events import (
 )
 from reactor.record import facts
 from reactor.record.inputs import decode_inputs
+from reactor.record.sealing import CannotOpen
 from reactor.run.fitting import Unread
-from reactor.run.references import is_reference, results_from
+from reactor.run.references import Shelf, is_reference, results_from
+from reactor.run.sealed import open_fact
 from reactor.run.values import codec_of, declared_type
 
 if TYPE_CHECKING:
@@ -46,12 +48,13 @@ NIL = b"\xc0"
 class Reading:
     """Reads the facts of one record into its machine. `reactor` is whose methods the calls are: of a run itself, of a batch its map's."""
 
-    def __init__(self, store: Store, name: str, reactor: Reactor, *, root: str, sealer: Sealer | None = None) -> None:
+    def __init__(self, store: Store, name: str, reactor: Reactor, *, root: str, sealer: Sealer) -> None:
         self.store = store
         self.name = name
         self.root = root
         self.reactor = reactor
         self.sealer = sealer
+        self.shelf = Shelf(store, sealer)
         self.began: dict[tuple[str, str], float] = {}  # when the first of the attempts that go on began
 
     def replay(self, machine: Machine, data: Sequence[bytes]) -> list[Event]:
@@ -80,10 +83,12 @@ class Reading:
         if name is None:
             return event
         try:
-            value = VALUES[kind](self, state, event, raw)
+            value = VALUES[kind](self, state, event, open_fact(self.sealer, self.root, state, event, raw))
         except (KeyError, IndexError) as error:
             raise self._unfit(event.address, f"the code has no place for it ({error})") from error
         except ReactorError as error:
+            if isinstance(error, CannotOpen):
+                raise
             if isinstance(error, Incompatible):
                 error.address = error.address or event.address
                 raise
@@ -153,7 +158,7 @@ class Reading:
 
     def _results(self, scope: Scope, index: int, raw: bytes) -> Any:
         try:
-            return results_from(raw, self.store, declared_type(scope, index))
+            return results_from(raw, self.shelf, declared_type(scope, index))
         except ResultNotStorable as error:
             return Unread(error.what)
 

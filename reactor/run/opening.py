@@ -63,7 +63,7 @@ class Opening:
         """Of a batch that was just made here."""
         events = [facts.decode(data) for data in record.events]
         started: Any = events[0][0]
-        items = batches.elements_of(map_run.node, record.elements, started.size)
+        items = batches.elements_of(map_run, record.run, record.elements, started.size)
         writer = Writer(self.host.store, record.run, record.token or "", fence=int(self.host.site.now() * 1000), seq=len(events))
         return self._batch(map_run, number, items, writer, record.events)[0]
 
@@ -95,7 +95,7 @@ class Opening:
         """Of a batch."""
         started: Any = facts.decode(loaded.events[0])[0]
         map_run = await batch_frame(self.host, loaded.parent or "", started.address)
-        items = batches.elements_of(map_run.node, loaded.elements, started.size)
+        items = batches.elements_of(map_run, loaded.run, loaded.elements, started.size)
         number = int(loaded.run.rpartition("#")[2])
         driver, reading, _ = self._batch(map_run, number, items, writer, loaded.events)
         if loaded.status == "parked":

@@ -184,6 +184,8 @@ def close(runner: Runner, order: Close) -> None:
     value, raw = None, b""
     if scope.plan.nodes[index].kind == "map":
         value = runner.results_of(order.address)
+        raw = value.reference()
+        raw = value.reference()
     elif scope.is_batch:
         child = scope.children[index]
         try:

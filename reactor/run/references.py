@@ -5,7 +5,7 @@ Results that an author made (`Results.of`) have no records: their elements are i
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import msgspec
 
@@ -15,19 +15,31 @@ from reactor.errors import Incompatible, ResultNotStorable
 from reactor.machine.events import BatchSettled, CallFailed, CallSucceeded, Closed, Skipped
 from reactor.record import facts
 from reactor.record.codec import LIMIT, Codec
+from reactor.record.keeping import root_of
+from reactor.record.sealing import Whose, is_secret
+from reactor.run.sealed import open_chunk, open_element
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 
+    from reactor.record.sealing import Sealer
     from reactor.record.store import Store
     from reactor.run.chunks import Chunk
 
 T_co = TypeVar("T_co", covariant=True)
+NIL = b"\xc0"
 KEPT, MADE = 21, 22  # msgpack extensions
 ALL = 1 << 62  # past every event: a load without any
 _EXT = msgspec.msgpack.Decoder(msgspec.msgpack.Ext)
 _KEPT = msgspec.msgpack.Decoder(tuple[str, list[tuple[int, int, int]]])
 _MADE = msgspec.msgpack.Decoder(list[tuple[bool, msgspec.Raw]])
+
+
+class Shelf(NamedTuple):
+    """Where chunks lie, and who opens those that are sealed."""
+
+    store: Store
+    sealer: Sealer
 
 
 class ChunkData(msgspec.Struct, array_like=True):
@@ -62,12 +74,12 @@ def is_reference(raw: bytes) -> bool:
     return raw[:1] in (b"\xc7", b"\xc8", b"\xc9", b"\xd4", b"\xd5", b"\xd6", b"\xd7", b"\xd8") and _EXT.decode(raw).code in (KEPT, MADE)
 
 
-def results_from(raw: bytes, store: Store, element: Any) -> Results[Any]:
+def results_from(raw: bytes, shelf: Shelf, element: Any) -> Results[Any]:
     """The results that a reference stands for. Raises ResultNotStorable where they do not fit the element's type."""
     ext = _EXT.decode(raw)
     if ext.code == KEPT:
         prefix, batches = _KEPT.decode(ext.data)
-        return KeptResults(store, prefix, batches, element)
+        return KeptResults(shelf, prefix, batches, element)
     codec = Codec(element)
     pairs = enumerate(_MADE.decode(ext.data))
     return MadeResults(raw, [codec.decode(value) if fine else ElementFailure(at, codec_text(value)) for at, (fine, value) in pairs])
@@ -78,7 +90,7 @@ def codec_text(raw: msgspec.Raw) -> str:
     return msgspec.msgpack.decode(raw, type=str)
 
 
-def kept_results(value: Results[Any], store: Store, element: Any) -> tuple[Results[Any], bytes]:
+def kept_results(value: Results[Any], shelf: Shelf, element: Any) -> tuple[Results[Any], bytes]:
     """Results as a store keeps them. Raises ResultNotStorable for what an author made of values that do not survive."""
     raw = value.reference()
     if not raw:
@@ -86,7 +98,7 @@ def kept_results(value: Results[Any], store: Store, element: Any) -> tuple[Resul
         if values is None:
             raise ResultNotStorable("what a map of another run left cannot be kept", fix="read it: `await results.all()`, and return that")
         raw = _made(values, Codec(element))
-    return results_from(raw, store, element), raw
+    return results_from(raw, shelf, element), raw
 
 
 def _made(values: Iterable[Any], codec: Codec) -> bytes:
@@ -119,20 +131,21 @@ class MadeResults(Results[T_co]):
 class KeptResults(Results[T_co]):
     """Reads the chunks of batches from their records, one at a time."""
 
-    __slots__ = ("_batches", "_codec", "_prefix", "_store")
+    __slots__ = ("_batches", "_codec", "_prefix", "_secret", "_shelf")
 
-    def __init__(self, store: Store, prefix: str, batches: list[tuple[int, int, int]], element: Any) -> None:
+    def __init__(self, shelf: Shelf, prefix: str, batches: list[tuple[int, int, int]], element: Any) -> None:
         super().__init__(sum(one[1] for one in batches), sum(one[2] for one in batches))
-        self._store = store
+        self._shelf = shelf
         self._prefix = prefix
         self._batches = batches
         self._codec = Codec(element)
+        self._secret = is_secret(element)
 
     @classmethod
-    def of_batches(cls, store: Store, prefix: str, settled: Mapping[int, BatchSettled], element: Any) -> KeptResults[Any]:
+    def of_batches(cls, shelf: Shelf, prefix: str, settled: Mapping[int, BatchSettled], element: Any) -> KeptResults[Any]:
         """Of the batches of one map, by number."""
         found = ((number, one.succeeded, one.failed) for number, one in sorted(settled.items()) if number >= 0)
-        return KeptResults(store, prefix, list(found), element)
+        return KeptResults(shelf, prefix, list(found), element)
 
     def reference(self) -> bytes:
         return msgspec.msgpack.encode(msgspec.msgpack.Ext(KEPT, msgspec.msgpack.encode((self._prefix, self._batches))))
@@ -143,7 +156,7 @@ class KeptResults(Results[T_co]):
             first += succeeded + failed
             if first <= start:
                 continue
-            for index, value in self._values(await chunk_of(self._store, f"{self._prefix}#{number}")):
+            for index, value in self._values(await chunk_of(self._shelf, f"{self._prefix}#{number}", secret=self._secret)):
                 if index >= start:
                     yield index, value
 
@@ -157,25 +170,25 @@ class KeptResults(Results[T_co]):
 
     def _decoded(self, raw: bytes) -> Any:
         if is_reference(raw):
-            return results_from(raw, self._store, Any)
+            return results_from(raw, self._shelf, Any)
         return None if raw == b"\xc0" else self._codec.decode(raw)
 
 
-async def chunk_of(store: Store, record: str) -> ChunkData:
-    """What a settled batch left. Raises Incompatible where its record is gone or cannot be read."""
-    loaded = await store.load(record, after=ALL)
+async def chunk_of(shelf: Shelf, record: str, *, secret: bool = False) -> ChunkData:
+    """What a settled batch left. Raises Incompatible where its record is gone or cannot be read, CannotOpen where it is sealed."""
+    loaded = await shelf.store.load(record, after=ALL)
     if loaded is not None and loaded.chunk is not None:
         try:
-            return _CHUNK.decode(loaded.chunk)
+            return _CHUNK.decode(open_chunk(shelf.sealer, record, loaded.chunk, secret=secret))
         except msgspec.MsgspecError as error:
             raise _unreadable(record, str(error)) from error
-    whole = await store.load(record)
+    whole = await shelf.store.load(record)
     if whole is None:
         raise _unreadable(record, "it is not there any more")
-    return _from_events(record, whole.events)
+    return _from_events(shelf, record, whole.events, secret=secret)
 
 
-def _from_events(record: str, events: Sequence[bytes]) -> ChunkData:
+def _from_events(shelf: Shelf, record: str, events: Sequence[bytes], *, secret: bool) -> ChunkData:
     """A chunk that was too large to be folded is read from the facts themselves."""
     values: dict[int, bytes] = {}
     failures: dict[int, str] = {}
@@ -188,7 +201,7 @@ def _from_events(record: str, events: Sequence[bytes]) -> ChunkData:
             continue
         index = int(fact.address.rpartition("[")[2][:-1])
         if isinstance(fact, CallSucceeded | Closed | Skipped):
-            values[index] = raw or b"\xc0"
+            values[index] = open_element(shelf.sealer, Whose(root_of(record), fact.address), raw or NIL, secret=secret)
             failures.pop(index, None)
             skipped += [index] if isinstance(fact, Skipped) else []
         elif isinstance(fact, CallFailed) and fact.call == "do":

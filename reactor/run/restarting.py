@@ -245,7 +245,7 @@ class _Copying:
             undone = number in elements.undone
             if number < 0 or undone or (node.children and settled.undoable):
                 continue
-            chunk = await chunk_of(self.driver.store, f"{self.old}/{name}#{number}")
+            chunk = await chunk_of(self.driver.host.shelf, f"{self.old}/{name}#{number}")
             for element, raw in chunk.raws():
                 self.driver.note_value(Kept(self.now, f"{name}[{element}]", raw, element in chunk.skipped), raw)
 
@@ -275,7 +275,7 @@ class _Copying:
         for fact in self._batches(address, elements):
             self.driver.note(fact)
         results = KeptResults.of_batches(
-            self.driver.store, f"{self.driver.run_id}/{address}", elements.batches, element_type(scope.plan.nodes[index])
+            self.driver.host.shelf, f"{self.driver.run_id}/{address}", elements.batches, element_type(scope.plan.nodes[index])
         )
         self.driver.note_value(Closed(self.now, address, results), results.reference())
 

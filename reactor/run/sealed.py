@@ -28,7 +28,12 @@ def seal_fact(sealer: Sealer, root: str, state: State, event: Event, raw: bytes)
     if not raw or not sealer.seals or isinstance(event, APART) or is_sealed(raw):
         return raw
     node, version = _node(state, event.address)
-    return sealer.seal(raw, Whose(root, event.address), version) if holds_secret(node) else raw
+    return seal_value(sealer, Whose(root, event.address), node, raw, version)
+
+
+def seal_value(sealer: Sealer, whose: Whose, node: Any, raw: bytes, version: int = 1) -> bytes:
+    """The bytes of what a node left, for its record."""
+    return sealer.seal(raw, whose, version) if raw and holds_secret(node) else raw
 
 
 def open_fact(sealer: Sealer, root: str, state: State, event: Event, raw: bytes) -> bytes:
@@ -84,6 +89,12 @@ def seal_chunk(sealer: Sealer, record: str, node: Any, data: bytes) -> bytes:
 def open_chunk(sealer: Sealer, record: str, data: bytes, *, secret: bool) -> bytes:
     """What a settled batch left, from its record. Raises CannotOpen."""
     return sealer.open(data, _whose(record, "chunk")) if is_sealed(data) or (secret and sealer.seals) else data
+
+
+def open_element(sealer: Sealer, whose: Whose, raw: bytes, *, secret: bool) -> bytes:
+    """The bytes of one element's result, as its batch's facts have it. Raises CannotOpen."""
+    wanted = secret and sealer.seals and raw != NIL
+    return sealer.open(raw, whose) if wanted or is_sealed(raw) else raw
 
 
 def _whose(record: str, part: str) -> Whose:
