@@ -72,7 +72,7 @@ async def open_store(url: str) -> Store:
     store = _loaded(scheme)
     if scheme == "memory":
         return store()  # type: ignore[no-any-return]  # it is one
-    if name == "SqliteStore":
+    if scheme == "sqlite":
         return await store.open(sqlite_path(url))  # type: ignore[no-any-return]
     return await store.open(url)  # type: ignore[no-any-return]
 
@@ -442,9 +442,9 @@ class Engine:
 
     def _serve(self, reactor: type[Reactor]) -> None:
         definition = definition_of(reactor)
-        for name in (definition.name, *definition.aliases):
         if self._served.get(definition.name) is not reactor:
             self._sealer.check(reactor)
+        for name in (definition.name, *definition.aliases):
             known = self._served.setdefault(name, reactor)
             if known is not reactor:
                 raise ReactorError(
