@@ -201,6 +201,7 @@ class Engine:
         self._told.clear()
         host = Host(site, store, session, self._sealer, observers=self._observers)
         host.plan_for = self._plan
+        host.is_readable = self._in_memory
         for name, reactor in self._served.items():
             host.serve(name, reactor)
         self._host = host

@@ -39,7 +39,7 @@ class CallSucceeded(Event, tag="call_succeeded", frozen=True):
 
 
 class CallFailed(Event, tag="call_failed", frozen=True):
-    """An attempt failed; `next_in` says in how many seconds the next one is due, None that there is none."""
+    """An attempt failed; `next_in` says in how many seconds the next one is due, None that there is none. Attempt 0: none was made."""
 
     call: Call
     attempt: int

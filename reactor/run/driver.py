@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
-from reactor.errors import ReactorError, StepCrashed, StoreUnavailable
+from reactor.errors import ReactorError, StepCancelled, StepCrashed, StoreUnavailable
 from reactor.machine.commands import Call, End
 from reactor.machine.events import CallCut, CallFailed, CallStarted, RunEnded, StopRequested
 from reactor.machine.marks import COMPENSATING, FORWARD, RUNNING, UNDOING
@@ -301,8 +301,10 @@ class Driver(Runner):
 
     # ---- calls ------------------------------------------------------------------------------------------------
 
-    async def _call(self, one: Prepared) -> None:
-        """A lane of its own for one call; it goes on as any lane."""
+    async def _call(self, one: Prepared, others: Sequence[Prepared] = ()) -> None:
+        """A lane of its own for one call; it goes on as any lane. The others get theirs."""
+        for other in others:
+            self._open(self._call(other))
         if await self._begun(one):
             await self._drive()
 
@@ -317,8 +319,9 @@ class Driver(Runner):
         why = self.doomed.pop((order.address, order.call), None)
         if why is not None:
             let_go(self, one.code)
-            error = ended_by_us(why, one.code.timeout, asyncio.CancelledError())
-            failed(self, order, error or asyncio.CancelledError(), self.clock())
+            cancelled = failure_of(StepCancelled(f"the call was cancelled: {why}", code="step-cancelled"), order.attempt)
+            first = order.call == "do" and order.attempt == 1 and order.index not in order.scope.tries
+            self.note(CallFailed(self.site.now(), order.address, order.call, 0 if first else order.attempt, cancelled))
             return True
         rest = launch(self, order, one.code, one.args, self.clock())
         if rest is not None:
@@ -356,10 +359,10 @@ class Driver(Runner):
         self.fence = self.writer.fence = answer.fence
         self.writer.seq = len(data)
         self.host.recorded(self, noted)
-        for one in began:
-            self._open(self._call(one))
         if self._ending is not None:
             self.machine.state.orders.append(self._ending)
+        if began:
+            self._open(self._call(began[0], began[1:]))
         return None
 
     async def _append(self, *, release: bool = False, due: float | None = None, status: str = "") -> bool:

@@ -6,8 +6,9 @@ import asyncio
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
+from reactor.define.outcomes import Failed
 from reactor.define.seconds import Seconds, as_seconds
-from reactor.errors import StoreUnavailable, WrongState
+from reactor.errors import StoreUnavailable, UnknownRun, WrongState
 from reactor.machine.events import StopRequested
 from reactor.machine.marks import DONE, RECOVERED, SKIPPED, UNDO_BACKOFF, UNDO_FAILED, UNDO_READY, UNDOING, UNDONE
 from reactor.record import facts
@@ -85,7 +86,7 @@ class Run(Generic[T]):
         limit = None if timeout is None else as_seconds(timeout, "timeout", zero=True)
         async with _slot_lent(), asyncio.timeout(limit):
             outcome = await self._outcome(parked=False)
-        undone = [] if hasattr(outcome, "value") else undone_in((await self._view()).machine.state)
+        undone = undone_in((await self._view()).machine.state) if isinstance(outcome, Failed) else []
         value: T = value_or_raise(outcome, undone)
         return value
 
@@ -98,6 +99,8 @@ class Run(Generic[T]):
                 found = await self._outcome_on_record(parked=parked)
                 if found is not None:
                     return found
+                if host.wakings.closed:
+                    raise let_go(self.id)
                 commanding.see_that_it_goes_on(host, self.id)
                 await host.wakings.wait(change, self.id, PATIENCE)
                 continue
@@ -107,10 +110,16 @@ class Run(Generic[T]):
                 return driver.outcome
 
     async def _outcome_on_record(self, *, parked: bool) -> Any:
-        loaded = await head_of(self._host, self.id)
-        driver = self._driver
-        if driver is not None and driver.outcome is not None and driver.writer.seq == loaded.seq and (parked or not driver.parked):
-            return driver.outcome
+        mine = None if self._driver is None else self._driver.outcome
+        try:
+            loaded = await head_of(self._host, self.id)
+        except UnknownRun:
+            if mine is None:
+                raise
+            return mine  # it is past retention: who holds a handle can still read it
+        if mine is not None and self._driver is not None and self._driver.writer.seq == loaded.seq and loaded.status in (*ENDED, "parked"):
+            if parked or not self._driver.parked:
+                return mine
         return await commanding.outcome_on_record(self._host, loaded, parked=parked)
 
     async def value(self, node: Node[U], /) -> U:
@@ -147,13 +156,13 @@ class Run(Generic[T]):
 
         Raises WrongState where it has ended.
         """
-        if await commanding.may(self._host, self.id, "cancel", undo=undo):
+        if await commanding.may(self._open(), self.id, "cancel", undo=undo):
             fact = StopRequested(self._host.site.now(), "", "cancel" if undo else "abandon", reason)
             await commanding.deliver(self._host, self.id, letter("cancel", fact))
 
     async def undo(self) -> None:
         """Undo what succeeded, now or after the run's end. Raises WrongState where that cannot be."""
-        if await commanding.may(self._host, self.id, "undo"):
+        if await commanding.may(self._open(), self.id, "undo"):
             await commanding.deliver(self._host, self.id, letter("undo"))
 
     async def undo_plan(self) -> Sequence[str]:
@@ -162,8 +171,8 @@ class Run(Generic[T]):
 
     async def retry_rollback(self) -> None:
         """Call again what a stuck run could not undo. Raises WrongState where it is not stuck."""
-        stuck = await restarting.stuck_before(self._host, self.id)
-        if await commanding.may(self._host, stuck, "retry_rollback"):
+        stuck = await restarting.stuck_before(self._open(), self.id)
+        if await commanding.may(self._open(), stuck, "retry_rollback"):
             await commanding.deliver(self._host, stuck, letter("retry_rollback"))
 
     async def restart(self, *, from_step: str | None = None) -> Run[T]:
@@ -171,17 +180,23 @@ class Run(Generic[T]):
 
         Raises WrongState while the run has not ended.
         """
-        await commanding.may(self._host, self.id, "restart")
+        await commanding.may(self._open(), self.id, "restart")
         return Run(self._host, await restarting.restart(self._host, self.id, from_step))
 
     def _here(self) -> Driver | None:
         """Its driver, where that is in this process. Raises StoreUnavailable where the engine has let go of it."""
-        if self._host.wakings.closed:
+        if self._host.wakings.closed and not self._host.is_readable:
             driver = self._driver
             if driver is not None and driver.outcome is not None and not driver.parked:
                 return driver
             raise let_go(self.id)
         return self._host.drivers.get(self.id)
+
+    def _open(self) -> Host:
+        """Where commands go. Raises StoreUnavailable where the engine has let go of the run."""
+        if self._host.is_closing:
+            raise let_go(self.id)
+        return self._host
 
     async def _view(self) -> View:
         driver = self._here()

@@ -11,11 +11,12 @@ import random
 from typing import TYPE_CHECKING, Any
 
 from reactor.define.reactor import definition_of
-from reactor.errors import Incompatible, ReactorError, StoreUnavailable
+from reactor.errors import ReactorError, StoreUnavailable
 from reactor.machine.machine import Machine
 from reactor.machine.parking import waiting_in
 from reactor.plan.compile import plan_of
 from reactor.record.words import HERE, Message, Served
+from reactor.run import refusing
 from reactor.run.context import LOGGER
 from reactor.run.driver import Driver
 from reactor.run.failures import secret_texts
@@ -23,8 +24,8 @@ from reactor.run.finding import indexed_inputs, texts_of
 from reactor.run.observe import Event, Progress, tell
 from reactor.run.opening import Opening, open_record
 from reactor.run.outcome import outcome_of, parked_outcome
-from reactor.run.waking import Wakings
 from reactor.run.references import Shelf
+from reactor.run.waking import Wakings
 from reactor.run.writer import Writer
 
 if TYPE_CHECKING:
@@ -54,13 +55,14 @@ class Host:
         self.store = store
         self.session = session
         self.sealer = sealer
-        self.observers = observers
         self.shelf = Shelf(store, sealer)
+        self.observers = observers
         self.served: dict[str, type[Reactor]] = {}
         self.plan_for: Callable[[type[Reactor]], Plan] = plan_of
         self.drivers: dict[str, Driver] = {}
         self.wakings = Wakings(site.loop)
         self.is_closing = False
+        self.is_readable = False  # its store can be read after it is closed
         self.unsure = False  # a claim may have been made whose answer was lost
         self._driven: dict[str, int] = {}  # runs of a reactor that are driven
         self._waiting: dict[str, list[Driver]] = {}
@@ -262,9 +264,12 @@ class Host:
             return
         try:
             driver = await open_record(self, claimed)
-        except Incompatible as error:
-            await self._refuse(claimed, error)
+        except StoreUnavailable:
+            raise
+        except ReactorError as error:
+            await refusing.give_back(self, claimed, error)
             return
+        self.wakings.failed.pop(claimed.run, None)
         if driver is None or self.is_closing:
             return
         if driver.batch is None and not driver.machine.state.ended:
@@ -272,13 +277,9 @@ class Host:
         self.enter(driver)
         driver.pump()
 
-    async def _refuse(self, claimed: Claimed, error: Incompatible) -> None:
-        LOGGER.error("%s cannot be driven by this code: %s", claimed.run, error)
-        reactor = self.served.get(claimed.reactor)
-        fingerprint = self.plan_for(reactor).fingerprint if reactor is not None else ""
-        await self.store.refuse(claimed.run, claimed.token, fingerprint)
-        self.wakings.failed[claimed.run] = error
-        self.wakings.changed(claimed.run)
+    def fingerprint_of(self, reactor: str) -> str:
+        """Of the code that serves runs of this name."""
+        return self.plan_for(self.served[reactor]).fingerprint
 
     async def _open_again(self, driver: Driver) -> None:
         writer = driver.writer

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
 LOGGER = logging.getLogger("reactor")
-HIDDEN = ("at", "address", "call", "attempt", "value", "inputs", "child", "settle")  # said elsewhere, or nobody's business
+HIDDEN = ("at", "address", "call", "attempt", "value", "inputs", "child", "settle", "digest", "key")  # said elsewhere, or nobody's business
 
 
 class Progress(Fact, tag="progress", frozen=True):

@@ -31,6 +31,8 @@ def failed(state: State, event: CallFailed) -> None:
     if call == "do" and scope.marks[index] <= READY:  # it never began: a resource would not open
         scope.in_flight += 1
         scope.unbegun.add(index)
+    elif call == "do" and event.attempt == 0:  # it was cancelled before it could begin
+        scope.unbegun.add(index)
     if event.next_in is not None and (call != "do" or scope.phase == FORWARD):
         scope.attempts[index, call] = event.attempt + 1
         scope.failures[index] = event.failure if call == "do" else scope.failures.get(index, event.failure)
