@@ -63,6 +63,28 @@ class Unread:
         self.why = why
 
 
+def readable(value: Any, address: str, run: str) -> Any:
+    """A stored value, for somebody outside. Raises Incompatible where it does not read as its type."""
+    if isinstance(value, Unread):
+        raise _marked(
+            "value",
+            address,
+            Incompatible(
+                f"what `{address}` of {run} left cannot be read by this code: {value.why}",
+                code="unfit-value",
+                fix="ask for it with code whose type takes what was stored",
+            ),
+        )
+    return value
+
+
+def is_whole(scope: Scope, index: int) -> bool:
+    """Whether what a node left, and what is in it, reads as its type."""
+    child = scope.children.get(index)
+    inside = child is None or all(is_whole(child, inner) for inner in range(len(child.marks)))
+    return inside and not isinstance(scope.values[index], Unread)
+
+
 class Place(NamedTuple):
     """Where an address lies in the plan at hand, and what the code that wrote the record said of it (None: nothing is known)."""
 
@@ -116,7 +138,7 @@ class Fitting:
     def check_places(self, events: Iterable[bytes]) -> None:
         """Every address that the record speaks of is there, and of its kind."""
         if self.old is None:
-            raise self._marked(
+            raise _marked(
                 "undo",
                 "",
                 Incompatible(
@@ -186,7 +208,7 @@ class Fitting:
     def _not_begun(
         self, address: str, why: str, node: PlanNode | None = None, *, known: Sequence[str] = (), near: str | None = None
     ) -> Incompatible:
-        return self._marked(
+        return _marked(
             "begun",
             address,
             Incompatible(
@@ -211,7 +233,7 @@ class Fitting:
                         raise self._out_of_order(str(scope.names[node.index]), node, str(scope.names[late]))
 
     def _out_of_order(self, address: str, node: PlanNode, late: str) -> Incompatible:
-        return self._marked(
+        return _marked(
             "order",
             address,
             Incompatible(
@@ -236,7 +258,7 @@ class Fitting:
                     raise self._without_undo(address, scope.plan.nodes[index])
 
     def _without_undo(self, address: str, node: PlanNode) -> Incompatible:
-        return self._marked(
+        return _marked(
             "undo",
             address,
             Incompatible(
@@ -258,7 +280,7 @@ class Fitting:
         if inner.code not in ("input-incompatible", "record-unfit"):  # bytes that no code reads are no matter of fitting
             raise inner
         where = f"`{inner.address}` was given inputs that" if inner.address else "what it was given"
-        raise self._marked(
+        raise _marked(
             "value",
             inner.address,
             Incompatible(
@@ -290,7 +312,7 @@ class Fitting:
                         raise self._unreadable(scope.names[index], reader, error.what, scope.plan.nodes[index]) from None
 
     def _unreadable(self, address: str, reader: str, why: str, node: PlanNode) -> Incompatible:
-        return self._marked(
+        return _marked(
             "value",
             address,
             Incompatible(
@@ -308,11 +330,6 @@ class Fitting:
     def _does_not_fit(self) -> str:
         return f"{self.run} does not fit version {self.owner.definition.version} of {self.owner.name}"
 
-    @staticmethod
-    def _marked(rule: str, address: str, error: Incompatible) -> Incompatible:
-        error.rule, error.address = rule, address
-        return error
-
 
 def _unread(scope: Scope, index: int) -> str | None:
     value = scope.values[index]
@@ -329,6 +346,11 @@ def _unread(scope: Scope, index: int) -> str | None:
 def _holds_unread(state: State) -> bool:
     """Whether a value does not read, though the code is the same: a validator's body is no part of a fingerprint."""
     return any(isinstance(value, Unread) for scope in state.scopes() for value in scope.values)
+
+
+def _marked(rule: str, address: str, error: Incompatible) -> Incompatible:
+    error.rule, error.address = rule, address
+    return error
 
 
 def _kind_of(place: Place) -> NodeKind | None:

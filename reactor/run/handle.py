@@ -14,6 +14,7 @@ from reactor.machine.marks import DONE, RECOVERED, SKIPPED, UNDO_BACKOFF, UNDO_F
 from reactor.record import facts
 from reactor.run import commanding, restarting
 from reactor.run.context import current_call
+from reactor.run.fitting import readable
 from reactor.run.mailing import letter
 from reactor.run.observe import Event
 from reactor.run.outcome import undone_in, value_or_raise
@@ -132,7 +133,7 @@ class Run(Generic[T]):
         if root.marks[index] not in HAS_VALUE:
             said = f"`{node.name}` of {self.id} has no result: the run is {await self.status()}"
             raise WrongState(said, fix="wait for the run's outcome first")
-        value: U = root.values[index]
+        value: U = readable(root.values[index], node.name, self.id)
         return value
 
     async def events(self, after: int = 0) -> AsyncIterator[Event]:

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from reactor.define.reactor import definition_of
 from reactor.errors import Incompatible, ReactorError, ResultNotStorable
 from reactor.machine.events import Answered as AnsweredFact
 from reactor.machine.events import (
@@ -25,6 +24,7 @@ from reactor.machine.events import (
     SignalKept,
     Skipped,
 )
+from reactor.plan.compile import child_plan
 from reactor.record import facts
 from reactor.record.inputs import decode_inputs
 from reactor.record.sealing import CannotOpen
@@ -146,11 +146,8 @@ class Reading:
         """The reactor that a compose, or an element, returned."""
         scope, index = state.place(event.address)
         name = event.reactor  # type: ignore[attr-defined]  # it is a ChildOpened
-        node = scope.plan.nodes[index]
-        cls = next((one for one in node.children if name in _names(one)), None)
-        if cls is None:
-            raise KeyError(name)
-        return decode_inputs(cls, raw, self.sealer, self.root, event.address)
+        owner, at = (scope.plan.owner, scope.plan.map_node.index) if scope.is_batch else (scope.plan, index)
+        return decode_inputs(child_plan(owner, at, name).definition.cls, raw, self.sealer, self.root, event.address)
 
     def asked(self, _state: State, _event: Event, raw: bytes) -> Any:
         """What an interrupt shows: plain data."""
@@ -167,11 +164,6 @@ class Reading:
             return codec_of(declared_type(scope, index), optional=optional).decode(raw)
         except ResultNotStorable as error:  # whether anything needs it is asked when it is known what else is on record: `fitting.py`
             return Unread(error.what)
-
-
-def _names(cls: Any) -> tuple[str, ...]:
-    definition = definition_of(cls)
-    return (definition.name, *definition.aliases)
 
 
 VALUES: dict[type[Event], Any] = {

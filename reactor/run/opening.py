@@ -12,19 +12,19 @@ from reactor.machine.events import RunStarted
 from reactor.machine.machine import Machine
 from reactor.record import facts
 from reactor.record.inputs import decode_inputs
-from reactor.record.words import Claimed
 from reactor.run import batches, mailing, restarting
 from reactor.run.context import call_counts
 from reactor.run.driver import Driver
 from reactor.run.failures import secret_texts
 from reactor.run.loading import Reading
 from reactor.run.mapping import Elements, MapRun
+from reactor.run.refusing import fitted, see_that_it_fits
 from reactor.run.writer import Writer
 
 if TYPE_CHECKING:
     from reactor.define.reactor import Reactor
     from reactor.machine.events import Event
-    from reactor.record.words import Loaded, NewRecord
+    from reactor.record.words import Claimed, Loaded, NewRecord
     from reactor.run.hosting import Host
 
 
@@ -81,11 +81,9 @@ class Opening:
 
     async def run(self, cls: type[Reactor], loaded: Loaded, writer: Writer) -> tuple[Driver, Reading]:
         """Of a run."""
-        plan = self.host.plan_for(cls)
-        reactor = decode_inputs(cls, loaded.inputs, self.host.sealer, loaded.run)
-        machine = Machine(plan)
-        reading = Reading(self.host.store, loaded.run, reactor, root=loaded.run, sealer=self.host.sealer)
-        reading.replay(machine, loaded.events)
+        machine = Machine(self.host.plan_for(cls))
+        reading = await fitted(self.host, loaded, machine, lambda: decode_inputs(cls, loaded.inputs, self.host.sealer, loaded.run))
+        reactor = reading.reactor
         driver = Driver(self.host, machine, loaded.run, writer)
         driver.reactor = reactor
         driver.secrets = secret_texts(reactor)
@@ -94,9 +92,15 @@ class Opening:
     async def batch(self, loaded: Loaded, writer: Writer) -> tuple[Driver, Reading]:
         """Of a batch."""
         started: Any = facts.decode(loaded.events[0])[0]
+        is_other = loaded.fingerprint != self.host.fingerprint_of(loaded.reactor)
+        if is_other and loaded.root not in self.host.drivers:
+            await see_that_it_fits(self.host, loaded.root)
         map_run = await batch_frame(self.host, loaded.parent or "", started.address)
         items = batches.elements_of(map_run, loaded.run, loaded.elements, started.size)
         number = int(loaded.run.rpartition("#")[2])
+        if is_other:
+            machine = Machine.of_batch(map_run.scope.plan, map_run.node, map_run.address, started.first, started.size)
+            await fitted(self.host, loaded, machine, lambda: map_run.scope.reactor)
         driver, reading, _ = self._batch(map_run, number, items, writer, loaded.events)
         if loaded.status == "parked":
             batches.tell_woken(driver)
@@ -112,7 +116,6 @@ async def open_record(host: Host, claimed: Claimed) -> Driver | None:
     if cls is None:
         raise Incompatible(f"{claimed.run} is of a reactor that is not served here", code="not-served", known=tuple(host.served))
     plan = host.plan_for(cls)
-    await _see_that_it_fits(host, loaded, cls)
     writer = Writer(host.store, claimed.run, claimed.token, fence=claimed.fence, seq=loaded.seq)
     if loaded.fingerprint != plan.fingerprint or loaded.version != plan.definition.version:
         writer.version = (plan.definition.version, plan.fingerprint)
@@ -142,10 +145,6 @@ def read_all(driver: Driver, loaded: Loaded) -> None:
     for message in loaded.mail:
         mailing.heed(driver, message)
         driver.writer.read_up_to = message.number
-
-
-async def _see_that_it_fits(_host: Host, _loaded: Loaded, _cls: type[Reactor]) -> None:
-    """Raises Incompatible where the code at hand does not fit what another code began."""
 
 
 async def batch_frame(host: Host, parent: str, address: str) -> MapRun:

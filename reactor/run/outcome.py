@@ -11,6 +11,7 @@ from reactor.define.outcomes import Cancelled, Failed, Halted, Parked, RollbackF
 from reactor.errors import RunFailed, RunStopped
 from reactor.machine.constants import DEADLINE
 from reactor.machine.marks import LEFT, UNDONE
+from reactor.run.fitting import readable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -26,7 +27,7 @@ def outcome_of(state: State, run_id: str, originals: Mapping[str, BaseException]
     """The outcome of a run that has ended. `originals`: the exceptions that are still at hand, by address."""
     match state.ended:
         case "succeeded":
-            return Succeeded(output_of(state), run_id)
+            return Succeeded(readable(output_of(state), state.root.plan.names[state.root.plan.output], run_id), run_id)
         case "halted":
             return Halted(state.halted or state.reason, run_id)
         case "cancelled":

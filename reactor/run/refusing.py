@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from reactor.run.hosting import Host
 
 LATER = 60.0  # seconds
+OTHER_CODE = ("input-incompatible", "record-unfit")
 HEAD = 1 << 62  # past every event
 SETTLED = (Asked, CallFailed, CallSucceeded, ChildOpened, HaltedFact, Skipped)
 
@@ -66,6 +67,14 @@ async def fitted(host: Host, loaded: Loaded, machine: Machine, reactor: Callable
     return readings[0]
 
 
+async def see_that_it_fits(host: Host, run: str) -> None:
+    """Raises Incompatible where the code at hand does not fit a run; nothing is taken."""
+    loaded = await host.store.load(run)
+    if loaded is not None:
+        cls = host.served[loaded.reactor]
+        await fitted(host, loaded, Machine(host.plan_for(cls)), lambda: decode_inputs(cls, loaded.inputs, host.sealer, loaded.run))
+
+
 # ---- giving back ------------------------------------------------------------------------------------------------
 
 
@@ -76,7 +85,7 @@ async def give_back(host: Host, claimed: Claimed, error: ReactorError) -> None:
         host.wakings.failed.pop(claimed.run, None)
     else:
         host.wakings.failed[claimed.run] = _bare(error)
-        if isinstance(error, Incompatible) and error.rule:
+        if isinstance(error, Incompatible) and (error.rule or error.code in OTHER_CODE):
             await host.store.refuse(claimed.run, claimed.token, host.fingerprint_of(claimed.reactor))
             await _refuse_root(host, claimed, error)
         else:
@@ -162,12 +171,8 @@ async def why_not(host: Host, loaded: Loaded) -> ReactorError | None:
             + ("none of its reactor" if cls is None else f"an older version than {loaded.version}"),
             fix="deploy code that fits, or cancel it with `undo=False`",
         )
-    whole = await host.store.load(loaded.run)
-    if whole is None:
-        return None
-    found: type[Reactor] = cls
     try:
-        await fitted(host, whole, Machine(host.plan_for(found)), lambda: decode_inputs(found, whole.inputs, host.sealer, whole.run))
+        await see_that_it_fits(host, loaded.run)
     except ReactorError as error:
         return error
     return None

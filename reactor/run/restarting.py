@@ -25,8 +25,10 @@ from reactor.record import facts
 from reactor.record.inputs import encode_inputs
 from reactor.record.words import Message, NewRecord
 from reactor.run import commanding
+from reactor.run.fitting import is_whole
 from reactor.run.mailing import letter
 from reactor.run.references import KeptResults, chunk_of
+from reactor.run.refusing import why_not
 from reactor.run.values import element_type
 from reactor.run.view import HEAD, batch_of, view_of
 
@@ -73,6 +75,9 @@ async def restart(host: Host, run_id: str, from_step: str | None) -> str:
     """Make the run that supersedes this one; it begins when what it does not keep is undone. Its name."""
     view = await view_of(host, run_id)
     plan, loaded, now = view.plan, view.loaded, host.site.now()
+    why = None if loaded.fingerprint == plan.fingerprint else await why_not(host, loaded)
+    if why is not None:
+        raise why
     kept = kept_nodes(view, from_step)
     partial = partial_maps(view, kept, from_step)
     name, definition = life_after(run_id), plan.definition
@@ -130,7 +135,8 @@ def kept_nodes(view: View, from_step: str | None) -> list[int]:
     kept: set[int] = set()
     for index in plan.order:
         node = plan.nodes[index]
-        if root.marks[index] in SUCCEEDED and node.name != from_step and kept.issuperset(node.parents):
+        stays = root.marks[index] in SUCCEEDED and node.name != from_step and kept.issuperset(node.parents)
+        if stays and is_whole(root, index):  # what this code cannot read is called again
             kept.add(index)
     return [index for index in plan.order if index in kept]
 
