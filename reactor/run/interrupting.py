@@ -19,6 +19,7 @@ from reactor.machine.events import Answered, AnswerRefused, Asked, CallFailed, S
 from reactor.machine.marks import FORWARD
 from reactor.run.context import LOGGER, call_counts
 from reactor.run.failures import failure_of
+from reactor.run.sealed import open_payload
 from reactor.run.values import codec_of
 
 if TYPE_CHECKING:
@@ -168,6 +169,7 @@ def accept(driver: Driver, order: Accept) -> None:
 def _answer(driver: Driver, asking: Asking, payload: bytes, delivery: str) -> None:
     node = asking.scope.plan.nodes[asking.index]
     try:
+        payload = open_payload(driver.host.sealer, node.returns, payload, driver.run_id, asking.asked.correlation_id)
         value = codec_of(node.returns).decode(payload)
     except ReactorError as error:  # it was written by other code
         refusal = PayloadInvalid(f"the payload of `{asking.name}` does not fit any more: {error.what}", code="payload-invalid")

@@ -6,10 +6,10 @@ is sealed, and inputs (`record/inputs.py`): they are sealed field by field.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from reactor.define.reactor import definition_of
-from reactor.errors import Incompatible
 from reactor.machine.events import Asked, ChildOpened, Closed, Compensated, Kept, RunStarted, SignalKept, Skipped
 from reactor.record.sealing import CannotOpen, Whose, is_sealed, is_secret
 
@@ -105,28 +105,28 @@ def _whose(record: str, part: str) -> Whose:
 # ---- signals ----------------------------------------------------------------------------------------------------
 
 
-def seal_payload(sealer: Sealer, declared: Any, data: bytes, *, name: str, run: str | None, correlation_id: str | None) -> bytes:
-    """A payload for a run's mail, or for whoever will open that correlation id. `name` is the interrupt's."""
-    return sealer.seal_as(declared, data, _by_run(name, run) if run is not None else _by_id(name, correlation_id or ""))
+def seal_payload(sealer: Sealer, declared: Any, raw: bytes, run: str | None, correlation_id: str | None) -> bytes:
+    """A payload for the mail of a run, or where none is known yet, for whoever opens the correlation id."""
+    return sealer.seal_as(declared, raw, _by_id(correlation_id) if run is None else _by_run(run))
 
 
-def open_payload(sealer: Sealer, declared: Any, data: bytes, *, name: str, run: str, correlation_id: str | None) -> bytes:
-    """A payload, for the run that asked for it. Raises Incompatible where it was not meant for it, or cannot be read here."""
-    if not (is_sealed(data) or (sealer.seals and is_secret(declared))):
-        return data
-    try:
-        return sealer.open(data, _by_run(name, run))
-    except CannotOpen:
-        pass
-    try:
-        return sealer.open(data, _by_id(name, correlation_id or ""))
-    except CannotOpen as error:
-        raise Incompatible(f"the payload of `{name}` cannot be read: {error.what}", code="unreadable-signal", fix=error.fix) from error
+def open_payload(sealer: Sealer, declared: Any, raw: bytes, run: str, correlation_id: str | None) -> bytes:
+    """A payload that a run was sent, by whichever of the two. Raises CannotOpen where it was not meant for it, or cannot be read here."""
+    if is_sealed(raw):
+        with suppress(CannotOpen):
+            return sealer.open(raw, _by_run(run))
+        return sealer.open(raw, _by_id(correlation_id))
+    return sealer.open_as(declared, raw, _by_run(run)) if sealer.seals else raw
 
 
-def _by_run(name: str, run: str) -> Whose:
-    return Whose(run, "", f"signal {name}")
+def open_answer(sealer: Sealer, declared: Any, raw: bytes, run: str, address: str) -> bytes:
+    """A payload, as the record of the run that took it has it. Raises CannotOpen."""
+    return open_element(sealer, Whose(run, address), raw, secret=is_secret(declared))
 
 
-def _by_id(name: str, correlation_id: str) -> Whose:
-    return Whose(name, correlation_id, "signal")
+def _by_run(run: str) -> Whose:
+    return Whose(run, "", "signal")
+
+
+def _by_id(correlation_id: str | None) -> Whose:
+    return Whose("", correlation_id or "", "signal")

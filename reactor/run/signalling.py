@@ -29,12 +29,14 @@ from reactor.errors import (
 )
 from reactor.machine.parking import waiting_in
 from reactor.record.codec import same
+from reactor.record.keeping import root_of
 from reactor.record.words import Delivered, Message
 from reactor.run.delivery import Delivery
 from reactor.run.failures import failure_of
 from reactor.run.interrupting import Signal, signal_of
 from reactor.run.occurrences import Occurrence, occurrences_in
 from reactor.run.payloads import COUNTED, definition_of_interrupt, encoded, encoded_json
+from reactor.run.sealed import NIL, open_answer, open_payload, seal_payload
 from reactor.run.sighting import Lookout
 from reactor.run.values import codec_of
 
@@ -43,9 +45,10 @@ if TYPE_CHECKING:
 
     from reactor.define.steps import Interrupt
     from reactor.machine.events import Waited
+    from reactor.record.sealing import Sealer
     from reactor.record.store import Store
     from reactor.run.hosting import Host
-    from reactor.run.sighting import Sighting
+from reactor.run.sighting import Sighting
 
 LOOKS = 50  # how often a signal looks again where things move under its eyes
 PATIENCE = 0.02  # seconds between two looks at a verdict
@@ -80,8 +83,9 @@ class Again(Exception):  # no error: things moved
 class Signalling:
     """One signal on its way. `raw` is the payload, encoded; `wake` tells this process's drivers of mail."""
 
-    def __init__(self, store: Store, lookout: Lookout, interrupt: Interrupt[Any], wake: Callable[[str], None]) -> None:
+    def __init__(self, store: Store, lookout: Lookout, interrupt: Interrupt[Any], sealer: Sealer, wake: Callable[[str], None]) -> None:
         self.store = store
+        self.sealer = sealer
         self.lookout = lookout
         self.type = definition_of_interrupt(interrupt).returns
         self.names = wait_names(interrupt.owner or type(interrupt), interrupt.name)
@@ -90,6 +94,7 @@ class Signalling:
         self.delivery = token_hex(12)  # this message's, unlike all others
         self.by = self.delivery
         self.raw = b""
+        self.correlation_id: str | None = None
 
     @property
     def name(self) -> str:
@@ -106,6 +111,7 @@ class Signalling:
             raise ReactorError(
                 f"a signal for `{self.name}` says no run", code="signal-to-nobody", fix="give `run_id=` or `correlation_id=`"
             )
+        self.correlation_id = correlation_id
         key = None if delivery_id is None else f"{self.name}:{delivery_id}"
         if key is not None:
             self.delivery = f"={delivery_id}"
@@ -214,7 +220,7 @@ class Signalling:
         root = seen.loaded.root
         if any(one.delivery == self.delivery for one in answered):
             return Delivery("accepted", root)  # by this very delivery
-        if any(self._equals(one.value) for one in answered):
+        if any(self._equals(open_answer(self.sealer, self.type, one.value or NIL, root, one.address)) for one in answered):
             return Delivery("duplicate", root)
         raise RunConflict(
             f"`{answered[0].address}` of {root} was answered already, with another payload",
@@ -222,12 +228,12 @@ class Signalling:
             fix="nothing: the first answer counts; to change it, undo or restart the run",
         )
 
-    def _equals(self, raw: Any) -> bool:
+    def _equals(self, raw: bytes) -> bool:
         if raw == self.raw:
             return True
         codec = codec_of(self.type)
         try:
-            return bool(same(codec.decode(raw or b"\xc0"), codec.decode(self.raw)))
+            return bool(same(codec.decode(raw), codec.decode(self.raw)))
         except ResultNotStorable:  # it was written by other code
             return False
 
@@ -266,7 +272,7 @@ class Signalling:
         now = await self.store.now()
         if target.deadline is not None and now >= target.deadline:
             raise self._late(target)
-        signal = Signal(self.name, self.raw, self.delivery, now, target.address, target.occurrence)
+        signal = Signal(self.name, self._sealed_for(target.record), self.delivery, now, target.address, target.occurrence)
         operation = f"answer:{target.address}#{target.occurrence}"
         answer = await self._leave(target.record, signal, operation)
         taken = next((one for one in await self.store.mail(target.record, answer.number - 1) if one.number == answer.number), None)
@@ -275,7 +281,7 @@ class Signalling:
         other = signal_of(taken.body)
         root = target.record.partition("/")[0]
         if other.delivery != self.delivery:
-            if self._equals(other.payload):
+            if self._equals(self._opened(other, target.record)):
                 return Delivery("duplicate", root)
             raise RunConflict(f"`{target.address}` of {root} is being answered already, with another payload", code="other-answer")
         if target.deadline is not None and await self.store.now() >= target.deadline:
@@ -306,16 +312,24 @@ class Signalling:
         for message in loaded.mail if loaded is not None else ():
             if message.kind == "signal" and self._is_copy(signal_of(message.body), target):
                 return Delivery("duplicate", root)
-        signal = Signal(self.name, self.raw, self.delivery, address=target.address)
+        signal = Signal(self.name, self._sealed_for(target.record), self.delivery, address=target.address)
         await self._leave(target.record, signal, f"early:{self.delivery}")
         return Delivery("early", root)
 
     def _is_copy(self, other: Signal, target: Target) -> bool:
-        return other.name in self.names and other.address == target.address and other.payload == self.raw and other.refused is None
+        if other.name not in self.names or other.address != target.address or other.refused is not None:
+            return False
+        return self._opened(other, target.record) == self.raw
+
+    def _sealed_for(self, record: str | None) -> bytes:
+        return seal_payload(self.sealer, self.type, self.raw, None if record is None else root_of(record), self.correlation_id)
+
+    def _opened(self, other: Signal, record: str) -> bytes:
+        return open_payload(self.sealer, self.type, other.payload, root_of(record), self.correlation_id)
 
     async def _keep(self, correlation_id: str, delivery_id: str | None) -> Delivery:
         """Keep it for whoever opens this correlation id."""
-        body = msgspec.msgpack.encode(Signal(self.name, self.raw, self.delivery if delivery_id is not None else ""))
+        body = msgspec.msgpack.encode(Signal(self.name, self._sealed_for(None), self.delivery if delivery_id is not None else ""))
         answer = await self.store.keep_early(self.name, correlation_id, body, delivery_id)
         if answer == "open":
             raise Again
@@ -379,4 +393,4 @@ async def signal_json(host: Host, interrupt: Interrupt[Any], body: bytes, **to: 
 
 def _signalling(host: Host, interrupt: Interrupt[Any]) -> Signalling:
     definition_of_interrupt(interrupt)
-    return Signalling(host.store, Lookout(host.store, host.served, host.plan_for, interrupt.owner), interrupt, host.wake)
+    return Signalling(host.store, Lookout(host.store, host.served, host.plan_for, interrupt.owner), interrupt, host.sealer, host.wake)
