@@ -12,20 +12,20 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
-from reactor.errors import ReactorError, StepCancelled, StepCrashed, StoreUnavailable
+from reactor.errors import StepCancelled, StoreUnavailable
 from reactor.machine.commands import Call, End
-from reactor.machine.events import CallCut, CallFailed, CallStarted, RunEnded, StopRequested
-from reactor.machine.marks import COMPENSATING, FORWARD, RUNNING, UNDOING
+from reactor.machine.events import CallFailed, CallStarted, RunEnded, StopRequested
+from reactor.machine.marks import FORWARD
 from reactor.machine.parking import is_parked
 from reactor.record import facts
 from reactor.record.inputs import decode_inputs, encode_inputs
 from reactor.record.words import Appended, Claimed, Fenced, Unread
-from reactor.run import batches, interrupting, mailing, restarting
+from reactor.run import batches, interrupting, mailing, recovering, restarting
 from reactor.run.arguments import code_of
 from reactor.run.context import LOGGER
 from reactor.run.failures import failure_of
 from reactor.run.perform import launch, let_go, prepare
-from reactor.run.references import KeptResults, kept_results
+from reactor.run.references import KeptResults, kept_results, prefix_of
 from reactor.run.runner import Runner
 from reactor.run.sealed import seal_fact
 from reactor.run.settling import LET_GO, failed
@@ -45,9 +45,6 @@ if TYPE_CHECKING:
     from reactor.run.mapping import Elements, MapRun
     from reactor.run.writer import Writer
 
-CRASHES = 3  # takeovers in a row with the same call in flight
-CALLS = {RUNNING: "do", COMPENSATING: "compensate", UNDOING: "undo"}
-
 
 class Prepared(NamedTuple):
     """A call whose start is noted, and which begins when that is on record."""
@@ -61,7 +58,7 @@ class Driver(Runner):
     """Drives a run, or a batch of one, by its record."""
 
     __slots__ = (
-        "_asides", "_driving", "_ending", "_mail", "counted", "fence", "flushed_at", "hinted", "host", "is_queued", "lost", "outcome",
+        "_asides", "_driving", "_ending", "_mail", "counted", "flushed_at", "hinted", "host", "is_queued", "lost", "outcome",
         "parked", "pulls", "reactor", "store", "writer",
     )  # fmt: skip
 
@@ -80,7 +77,7 @@ class Driver(Runner):
         self.pulls: set[tuple[str, int]] = set()  # batches that are being taken from a source
         self.counted = False  # as one of its reactor's runs that are driven
         self.flushed_at = 0.0  # the loop's time of the last append
-        self.hinted = False  # mail is looked for before long
+        self.hinted: int | None = None  # how many appends were begun when the store last hinted that something has changed
         self.progressed = host.progress_of(self)
         self._driving = False  # a lane takes orders, or waits for an append
         self._asides = 0  # what is opened or pulled
@@ -179,7 +176,7 @@ class Driver(Runner):
         """What the map at an address left."""
         scope, index = self.machine.state.place(address)
         element = element_type(scope.plan.nodes[index])
-        return KeptResults.of_batches(self.host.shelf, f"{self.run_id}/{address}", scope.maps[index].batches, element)
+        return KeptResults.of_batches(self.host.shelf, prefix_of(self.run_id, scope, index), scope.maps[index].batches, element)
 
     def after(self, effect: Callable[[], Any]) -> None:
         """Do this when all that was noted so far is on record; a coroutine goes aside."""
@@ -455,27 +452,7 @@ class Driver(Runner):
                 self.writer.read_up_to = message.number
         return True
 
-    # ---- taking over, and letting go --------------------------------------------------------------------------
-
-    def take_over(self, began: dict[tuple[str, str], float]) -> None:
-        """After a load: what was in flight is called again, and what was lost three times in a row has failed."""
-        waiting = {scope.names[index] for scope in self.machine.state.scopes() for index in scope.due}
-        self.began = {key: at - self.site.offset for key, at in began.items() if key[0] in waiting}
-        now = self.site.now()
-        for scope in list(self.machine.state.scopes()):
-            for index, mark in enumerate(scope.marks):
-                kind: Any = CALLS.get(mark)
-                if kind is not None:
-                    self._cut(scope, index, kind, now, began)
-
-    def _cut(self, scope: Any, index: int, kind: Any, now: float, began: dict[tuple[str, str], float]) -> None:
-        address, attempt = scope.names[index], scope.attempts.get((index, kind), 1)
-        timeout = scope.plan.nodes[index].timeout
-        until = began.get((address, kind), now) + (self.machine.state.settle if timeout is None else timeout)
-        self.note(CallCut(now, address, kind, attempt, lost=True, until=until))
-        if scope.cuts.get((index, kind), 0) >= CRASHES:
-            crashed = StepCrashed(f"the process died {CRASHES} times in this call", code="step-crashed")
-            self.note(CallFailed(now, address, kind, attempt, failure_of(crashed, attempt)))
+    # ---- letting go ---------------------------------------------------------------------------------------------
 
     def lose(self, *, went_back: bool = False) -> None:
         """Another has the record, or the store is behind: what is in flight is cancelled, nothing is noted any more."""
@@ -512,7 +489,7 @@ class Driver(Runner):
                 flight.end(LET_GO)
         await self._until_landed()
         if not self.lost and self.machine.state.ended is None and not self.broken:
-            await self._give_back_record()
+            await recovering.give_back(self)
         self.leave()
 
     async def _until_landed(self) -> None:
@@ -522,15 +499,3 @@ class Driver(Runner):
             if not tasks:
                 return
             await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-
-    async def _give_back_record(self) -> None:
-        now = self.site.now()
-        for scope in list(self.machine.state.scopes()):
-            for index, mark in enumerate(scope.marks):
-                kind: Any = CALLS.get(mark)
-                if kind is not None:
-                    self.note(CallCut(now, scope.names[index], kind, scope.attempts.get((index, kind), 1), lost=False))
-        try:
-            await self.writer.append(self.status, release=True, due=now)
-        except ReactorError:
-            LOGGER.exception("%s could not be given back: its lease runs out instead", self.record_name)

@@ -53,6 +53,7 @@ class Runner:
         "counts_around",
         "doomed",
         "end",
+        "fence",
         "flights",
         "granted",
         "held",
@@ -95,6 +96,7 @@ class Runner:
         self.clock = site.clock
         self.offset = site.offset
         self.opened = site.resources.opened
+        self.fence = site.fence
         self.last = 0.0  # the loop's time when the last call returned
         self.record = record  # None: nobody reads this run's facts
         self.note: Callable[[Event], None] = machine.apply if record is None else self._note
