@@ -86,9 +86,10 @@ class Closed(Event, tag="closed", frozen=True):
 
 
 class MapOpened(Event, tag="map_opened", frozen=True):
-    """A map began; `total` is known where its elements are at hand. `call` counts its TryAgains."""
+    """A map began; `total` is known where its elements are at hand. `occurrence` lists the TryAgain counts around it, if there are any."""
 
     total: int | None = None
+    occurrence: str | None = None
 
 
 class BatchStarted(Event, tag="batch_started", frozen=True):

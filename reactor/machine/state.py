@@ -43,12 +43,13 @@ class MapState:
     """One map occurrence: which batches are open, what settled ones left, what is being undone."""
 
     __slots__ = (
-        "batches", "cut", "digest", "dispatching", "ended", "failed_at", "failure", "first", "key", "next_batch", "open", "parked", "stuck",
-        "to_undo", "total", "undoing", "undone",
+        "batches", "cut", "digest", "dispatching", "ended", "failed_at", "failure", "first", "key", "next_batch", "occurrence", "open",
+        "parked", "stuck", "to_undo", "total", "undoing", "undone",
     )  # fmt: skip
 
-    def __init__(self, total: int | None) -> None:
+    def __init__(self, total: int | None, occurrence: str | None = None) -> None:
         self.total = total
+        self.occurrence = occurrence  # in the names of its batches' records
         self.next_batch = 0
         self.first = 0  # the index of the next element to take
         self.digest = b""  # of the elements taken
@@ -68,7 +69,7 @@ class MapState:
 
     def clone(self) -> MapState:
         """A copy for the run that keeps this map's results."""
-        other = MapState(self.total)
+        other = MapState(self.total, self.occurrence)
         other.next_batch, other.first, other.ended, other.stuck = self.next_batch, self.first, self.ended, self.stuck
         other.batches = dict(self.batches)
         return other

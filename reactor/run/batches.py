@@ -35,7 +35,7 @@ from reactor.run.failures import failure_of
 from reactor.run.mailing import AGAIN, letter
 from reactor.run.mapping import MapRun
 from reactor.run.outcome import in_doubt_in
-from reactor.run.references import chunk_data
+from reactor.run.references import chunk_data, prefix_of
 from reactor.run.sealed import open_elements, seal_chunk, seal_elements, seal_value
 from reactor.run.values import codec_of
 
@@ -50,9 +50,9 @@ if TYPE_CHECKING:
 _RAWS = msgspec.msgpack.Decoder(list[msgspec.Raw])
 
 
-def record_of(driver: Driver, address: str, number: int) -> str:
+def record_of(driver: Driver, scope: Scope, index: int, number: int) -> str:
     """The name of a batch's record."""
-    return f"{driver.run_id}/{address}#{number}"
+    return f"{prefix_of(driver.run_id, scope, index)}#{number}"
 
 
 # ---- taking batches -------------------------------------------------------------------------------------------
@@ -169,7 +169,7 @@ def _make(map_run: MapRun, number: int, first: int, size: int, blob: bytes, done
     now, settle = driver.site.now(), driver.machine.state.settle
     started: list[Event] = [RunStarted(now, map_run.address, settle=settle, first=first, size=size), *done]
     plan = host.root_plan(driver)
-    name = record_of(driver, map_run.address, number)
+    name = record_of(driver, map_run.scope, map_run.index, number)
     record = NewRecord(
         run=name,
         root=driver.run_id,
@@ -211,7 +211,7 @@ def elements_of(map_run: MapRun, record: str, blob: bytes, size: int) -> list[An
 def stop_batch(driver: Driver, order: StopBatch) -> None:
     """Tell a batch in flight to stop."""
     fact = StopRequested(driver.site.now(), "", order.mode, driver.machine.state.reason)
-    _tell(driver, record_of(driver, order.address, order.batch), letter("cancel", fact))
+    _tell(driver, record_of(driver, order.scope, order.index, order.batch), letter("cancel", fact))
 
 
 def undo_batch(driver: Driver, order: UndoBatch) -> None:
@@ -220,7 +220,7 @@ def undo_batch(driver: Driver, order: UndoBatch) -> None:
     if order.batch == KEPT_BATCH and not order.again:
         _undo_kept(driver, order)
     else:
-        _tell(driver, record_of(driver, order.address, order.batch), letter("undo", body=AGAIN if order.again else b""))
+        _tell(driver, record_of(driver, order.scope, order.index, order.batch), letter("undo", body=AGAIN if order.again else b""))
 
 
 def _undo_kept(driver: Driver, order: UndoBatch) -> None:

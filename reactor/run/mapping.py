@@ -149,7 +149,9 @@ async def open_map(runner: Runner, order: OpenMap) -> None:
             runner.note(CallFailed(runner.site.now(), order.address, "do", 1, failure_of(error, 1, secrets=runner.secrets)))
         return
     runner.maps[order.address] = map_run
-    runner.note(MapOpened(runner.site.now(), order.address, map_run.total))
+    counts = runner.counts_around + ".".join(map(str, call_counts(order.scope, order.index)))
+    occurrence = counts if counts.strip("0.") else None
+    runner.note(MapOpened(runner.site.now(), order.address, map_run.total, occurrence))
 
 
 def dispatch(runner: Runner, order: Dispatch) -> Coroutine[Any, Any, None] | None:

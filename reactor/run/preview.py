@@ -22,6 +22,7 @@ from reactor.machine.marks import COMPENSATING, CUT, DONE, RUNNING, UNDOING
 from reactor.machine.rules.retry import CALLS
 from reactor.machine.state import KEPT_BATCH
 from reactor.run.mapping import undoable_in
+from reactor.run.references import prefix_of
 from reactor.run.view import batch_of, view_of
 
 if TYPE_CHECKING:
@@ -64,7 +65,7 @@ async def _read_batches(host: Host, run_id: str, machine: Machine, found: Batche
             address = scope.names[index]
             undoable = [number for number, batch in elements.batches.items() if batch.undoable and number >= 0]
             for number in {*undoable, *elements.open}:
-                inner, _ = await batch_of(host, f"{run_id}/{address}#{number}")
+                inner, _ = await batch_of(host, f"{prefix_of(run_id, scope, index)}#{number}")
                 found[address, number] = inner
                 await _read_batches(host, run_id, inner, found)
 

@@ -22,6 +22,7 @@ from reactor.run.sealed import open_chunk, open_element
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 
+    from reactor.machine.state import Scope
     from reactor.record.sealing import Sealer
     from reactor.record.store import Store
     from reactor.run.chunks import Chunk
@@ -33,6 +34,12 @@ ALL = 1 << 62  # past every event: a load without any
 _EXT = msgspec.msgpack.Decoder(msgspec.msgpack.Ext)
 _KEPT = msgspec.msgpack.Decoder(tuple[str, list[tuple[int, int, int]]])
 _MADE = msgspec.msgpack.Decoder(list[tuple[bool, msgspec.Raw]])
+
+
+def prefix_of(run_id: str, scope: Scope, index: int) -> str:
+    """What the names of the records of a map's batches begin with: a map that is tried again has other ones."""
+    address, occurrence = scope.names[index], scope.maps[index].occurrence
+    return f"{run_id}/{address}~{occurrence}" if occurrence else f"{run_id}/{address}"
 
 
 class Shelf(NamedTuple):

@@ -27,7 +27,7 @@ from reactor.record.words import Message, NewRecord
 from reactor.run import commanding
 from reactor.run.fitting import is_whole
 from reactor.run.mailing import letter
-from reactor.run.references import KeptResults, chunk_of
+from reactor.run.references import KeptResults, chunk_of, prefix_of
 from reactor.run.refusing import why_not
 from reactor.run.values import element_type
 from reactor.run.view import HEAD, batch_of, view_of
@@ -195,14 +195,14 @@ class _Copying:
         elements = scope.maps.get(index)
         if elements is not None:
             for number in elements.batches:
-                await self._batch(scope.names[index], number, self.driver.record_name)
+                await self._batch(scope, index, number, self.driver.record_name)
 
-    async def _batch(self, address: str, number: int, parent: str) -> None:
+    async def _batch(self, around: Scope, at: int, number: int, parent: str) -> None:
         driver = self.driver
-        loaded = await driver.store.load(f"{self.old}/{address}#{number}")
+        loaded = await driver.store.load(f"{prefix_of(self.old, around, at)}#{number}")
         if loaded is None:
             return
-        name = f"{driver.run_id}/{address}#{number}"
+        name = f"{prefix_of(driver.run_id, around, at)}#{number}"
         machine, _ = await batch_of(driver.host, loaded.run)
         copy = NewRecord(
             run=name,
@@ -220,7 +220,7 @@ class _Copying:
         for scope in machine.state.scopes():
             for index, elements in scope.maps.items():
                 for inner in elements.batches:
-                    await self._batch(scope.names[index], inner, name)
+                    await self._batch(scope, index, inner, name)
         if len(driver.writer.children) >= COPIES:
             await driver.write_children()
 
@@ -251,7 +251,7 @@ class _Copying:
             undone = number in elements.undone
             if number < 0 or undone or (node.children and settled.undoable):
                 continue
-            chunk = await chunk_of(self.driver.host.shelf, f"{self.old}/{name}#{number}")
+            chunk = await chunk_of(self.driver.host.shelf, f"{prefix_of(self.old, state.root, index)}#{number}")
             for element, raw in chunk.raws():
                 self.driver.note_value(Kept(self.now, f"{name}[{element}]", raw, element in chunk.skipped), raw)
 
@@ -277,12 +277,11 @@ class _Copying:
 
     def _map(self, scope: Scope, index: int) -> None:
         address, elements = scope.names[index], scope.maps[index]
-        self.driver.note(MapOpened(self.now, address, elements.total))
+        self.driver.note(MapOpened(self.now, address, elements.total, elements.occurrence))
         for fact in self._batches(address, elements):
             self.driver.note(fact)
-        results = KeptResults.of_batches(
-            self.driver.host.shelf, f"{self.driver.run_id}/{address}", elements.batches, element_type(scope.plan.nodes[index])
-        )
+        prefix, element = prefix_of(self.driver.run_id, scope, index), element_type(scope.plan.nodes[index])
+        results = KeptResults.of_batches(self.driver.host.shelf, prefix, elements.batches, element)
         self.driver.note_value(Closed(self.now, address, results), results.reference())
 
     def _batches(self, address: str, elements: Any) -> Iterator[Any]:

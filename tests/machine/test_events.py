@@ -22,7 +22,7 @@ FACTS = [
     events.Halted(1.0, "a", "enough"),
     events.ChildOpened(1.0, "a", "payment", {"amount": 3}),
     events.Closed(1.0, "a", 3),
-    events.MapOpened(1.0, "a", 3),
+    events.MapOpened(1.0, "a", 3, "0.1"),
     events.BatchStarted(1.0, "a", 0, 0, 3),
     events.SourceEnded(1.0, "a", FAILURE),
     events.BatchSettled(1.0, "a", 0, 2, 1, 2, FAILURE, "a[1]", STUCK, "enough"),

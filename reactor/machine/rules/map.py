@@ -29,7 +29,7 @@ def opened(state: State, event: MapOpened) -> None:
     if scope.marks[index] <= READY:
         scope.in_flight += 1
     scope.marks[index] = OPEN
-    elements = scope.maps[index] = MapState(event.total)
+    elements = scope.maps[index] = MapState(event.total, event.occurrence)
     elements.ended = event.total == 0
     go_on(state, scope, index, elements)
 

@@ -22,7 +22,7 @@ SAMPLES: list[events.Event] = [
     events.Halted(1.5, "a", "enough"),
     events.ChildOpened(1.5, "pay", "card-payment"),
     events.Closed(1.5, "pay"),
-    events.MapOpened(1.5, "ship", None),
+    events.MapOpened(1.5, "ship", None, "0.1"),
     events.BatchStarted(1.5, "ship", 2, 100, 50),
     events.SourceEnded(1.5, "ship", FAILURE),
     events.BatchSettled(1.5, "ship", 2, 49, 1, 49, FAILURE, "ship[107]", STUCK, "enough"),
