@@ -43,7 +43,7 @@ def life_before(run_id: str) -> str:
 async def outcome_on_record(host: Host, loaded: Loaded, *, parked: bool) -> Any:
     """What a run's record says that it ended with, or waits for; None while it goes on. Raises Incompatible."""
     status = await status_of(host, loaded.run) if loaded.status == "queued" else loaded.status
-    if status == "incompatible" or (loaded.run in host.wakings.failed and loaded.token is None and status not in ENDED):
+    if status == "incompatible" or is_left_alone(host, loaded):
         why = await why_not(host, loaded)
         if why is not None:
             raise why
@@ -55,6 +55,12 @@ async def outcome_on_record(host: Host, loaded: Loaded, *, parked: bool) -> Any:
     if status in ENDED:
         return await _ended_as(host, loaded.run, before_end=status == "superseded")
     return None
+
+
+def is_left_alone(host: Host, loaded: Loaded) -> bool:
+    """Whether it could not be opened here, and nobody else has it."""
+    nobody_has_it = loaded.token is None or loaded.run in host.stalled
+    return loaded.run in host.wakings.failed and nobody_has_it and loaded.status not in ENDED
 
 
 async def _ended_as(host: Host, run_id: str, *, before_end: bool) -> Any:

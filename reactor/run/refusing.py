@@ -117,9 +117,8 @@ async def _put_off(host: Host, claimed: Claimed) -> None:
         due = await host.store.now() + LATER
         op = f"{claimed.token}:{loaded.seq}:later"
         again = Append(run=claimed.run, token=claimed.token, seq=loaded.seq, op=op, status=loaded.status, due=due, release=True)
-        if isinstance(await host.store.append(again), Unread):  # whatever the mail says, nobody here can heed it
-            numbers = [message.number for message in await host.store.mail(claimed.run, 0)]
-            LOGGER.warning("%s has %d messages that wait for code that can read it", claimed.run, len(numbers))
+        if isinstance(await host.store.append(again), Unread):  # its mail is for whoever can read it: until then we keep the claim
+            host.stalled[claimed.run] = claimed
 
 
 async def _abandoned(host: Host, claimed: Claimed) -> bool:
