@@ -83,7 +83,7 @@ def _loaded(name: str) -> Any:
     try:
         return getattr(import_module(module), of_it)
     except ModuleNotFoundError as error:
-        if name != "keys" or error.name != "cryptography":
+        if name != "keys" or not (error.name or "").startswith("cryptography"):
             raise
     raise ReactorError("`keys` need the package `cryptography`", code="extra-missing", fix="`pip install 'reactor-saga[secrets]'`")
 
