@@ -5,11 +5,13 @@ The set is that of the version in pyproject.toml. A set of a version that was re
 
 from __future__ import annotations
 
+import asyncio
 import sys
+import tempfile
 import tomllib
 from pathlib import Path
 
-from tests.record.golden import events
+from tests.record.golden import events, runs
 
 ROOT = Path(__file__).parents[3]
 
@@ -26,6 +28,9 @@ def main() -> None:
     folder = events.FOLDER / version()
     folder.mkdir(exist_ok=True)
     (folder / "events.jsonl").write_text("\n".join(events.lines()) + "\n", encoding="utf-8")
+    with tempfile.TemporaryDirectory() as store:
+        written = asyncio.run(runs.written(Path(store)))
+    (folder / "runs.jsonl").write_text("\n".join(written) + "\n", encoding="utf-8")
     sys.stdout.write(f"wrote {folder.relative_to(ROOT)}\n")
 
 
