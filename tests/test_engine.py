@@ -359,7 +359,7 @@ async def test_get_by_name(engine):
     run = await engine.start(Order(number=1), id="a")
     for again in (await engine.get("Order:a"), await engine.get(Order, "a")):
         assert again.id == run.id
-        assert again._live is run._live
+        assert again._driver is run._driver
     for asked in (engine.get("Order:b"), engine.get(Order, "b"), engine.get("a"), engine.get(Bounded, "a")):
         with pytest.raises(UnknownRun, match="there is no run"):
             await asked

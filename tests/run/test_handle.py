@@ -228,13 +228,14 @@ async def test_events_from_any_seq(engine):
     assert (await _kinds(run))[:2] == ["run_started", "call_started"]
 
 
-async def test_a_handle_shows_where_its_run_stands(engine):
-    """For whoever prints it."""
+async def test_a_handle_shows_which_run_it_is(engine):
+    """For whoever prints it: where the run stands, only its store can say."""
     run = await engine.start(Slow(), id="s")
     assert (run.id, run.reactor) == ("Slow:s", "Slow")
-    assert repr(run) == "<Run Slow:s running>"
+    assert repr(run) == "<Run Slow:s>"
+    assert await run.status() == "running"
     await run.outcome()
-    assert repr(run) == "<Run Slow:s succeeded>"
+    assert await run.status() == "succeeded"
 
 
 # ---- from inside a step ---------------------------------------------------------------------------------------------------
@@ -255,4 +256,4 @@ async def test_a_thread_of_a_step_may_wait_for_a_run_in_a_loop_of_its_own():
 
         await engine.start(Slow(), id="s")
         assert (await engine.run(Asks())).value == "running"
-        assert engine._site.slots.free == 4
+        assert engine._host.site.slots.free == 4

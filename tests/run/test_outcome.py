@@ -190,7 +190,7 @@ async def test_a_deadlines_failure_has_no_exception():
 async def test_undone_in_names_what_an_undo_was_called_for(ended):
     """A map by its own address, a child by its nodes."""
     run = await ended("failed")
-    assert sorted(undone_in(run._live.runner.machine.state)) == ["child.hold", "first", "some"]
+    assert sorted(undone_in(run._driver.machine.state)) == ["child.hold", "first", "some"]
 
 
 async def test_calls_in_batches_can_be_in_doubt_too():
@@ -206,7 +206,7 @@ async def test_calls_in_batches_can_be_in_doubt_too():
         await asyncio.sleep(1)
         await run.cancel("because", undo=False)
         outcome = await run.outcome()
-        assert in_doubt_in(run._live.runner) == ["output[1]"]
+        assert in_doubt_in(run._driver.machine.state) == ["output[1]"]
     assert outcome.in_doubt == ["output[1]"]
 
 

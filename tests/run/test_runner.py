@@ -247,8 +247,8 @@ async def test_a_run_that_ended_keeps_no_timer():
         run = await engine.start(Sleeper(seconds=0.0), deadline=3600)
         await run.result()
         await asyncio.sleep(1)
-        assert run._live.runner._timer is None
-        assert run._live.runner.tasks == set()
+        assert run._driver._timer is None
+        assert run._driver.tasks == set()
 
 
 async def test_a_run_that_ended_is_let_go_of():
@@ -256,7 +256,7 @@ async def test_a_run_that_ended_is_let_go_of():
     async with Engine(retention=0) as engine:
         run = await engine.start(Sleeper(seconds=1.0), deadline=3600)
         await run.result()
-        gone = weakref.ref(run._live)
+        gone = weakref.ref(run._driver.reactor)
         await asyncio.sleep(1)
         await engine.find()
         del run
@@ -353,7 +353,7 @@ async def test_a_slot_that_was_handed_over_to_a_run_that_ends_comes_back():
         await waits.cancel("in the very turn in which it gets its slot")
         await waits.outcome()
         await holds.outcome()
-        assert engine._site.slots.free == 1
+        assert engine._host.site.slots.free == 1
         assert (await asyncio.wait_for(engine.run(Sleeper(seconds=1.0)), 60)).value == 1
 
 
@@ -368,7 +368,7 @@ async def test_every_slot_comes_back_whenever_runs_are_cancelled(when):
                 await run.cancel("enough")
         for run in runs:
             await run.outcome()
-        assert engine._site.slots.free == 2
+        assert engine._host.site.slots.free == 2
 
 
 async def test_a_runner_without_slots_is_bound_by_nothing():
@@ -396,7 +396,7 @@ async def test_a_task_that_outlived_its_step_has_no_slot_to_lend():
 
         assert (await engine.run(Leaves())).value == 1
         assert await kept[0] == 2
-        assert engine._site.slots.free == 1
+        assert engine._host.site.slots.free == 1
 
 
 # ---- holding, telling, releasing ------------------------------------------------------------------------------------------
@@ -530,7 +530,7 @@ async def test_a_lane_that_somebody_cancelled_is_replaced():
     async with Engine() as engine:
         run = await engine.start(Meddles())
         await asyncio.sleep(1)
-        for task in list(run._live.runner.tasks):
+        for task in list(run._driver.tasks):
             task.cancel()
         assert await asyncio.wait_for(run.result(), 100) == 2
 
