@@ -11,7 +11,7 @@ import random
 import selectors
 import time
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import anyio.to_thread
@@ -19,7 +19,7 @@ import anyio.to_thread
 from reactor.errors import ReactorError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine
+    from collections.abc import Callable, Coroutine, Iterator
 
 T = TypeVar("T")
 
@@ -39,7 +39,8 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
     While a thread (`run_in_executor`, `asyncio.to_thread`, `anyio.to_thread`) or a socket is at work its clock goes at the wall's
     pace instead, since nobody can say how long that will take. `seed` permutes which of the ready tasks goes first, the same
     way for the same seed: what code relies on by luck then shows. `patience` is how many real seconds it waits for a thread that
-    it cannot see, before it raises `Stalled`.
+    it cannot see, before it raises `Stalled`. With `sockets=False` an open socket is not taken for one at work, and its user says
+    when it is, by `holding`.
 
     >>> loop = VirtualTimeLoop()
     >>> loop.run_until_complete(asyncio.sleep(3600, "an hour later"))
@@ -49,11 +50,13 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
     >>> loop.close()
     """
 
-    def __init__(self, *, seed: int | None = None, patience: float = 1.0) -> None:
+    def __init__(self, *, seed: int | None = None, patience: float = 1.0, sockets: bool = True) -> None:
         self._now = 0.0
         self._threads = 0
+        self._held = 0
         self._pool: Executor
-        super().__init__(_Clockwork(self, random.Random(seed) if seed is not None else None, patience))  # noqa: S311  no secret
+        order = random.Random(seed) if seed is not None else None  # noqa: S311  no secret
+        super().__init__(_Clockwork(self, order, patience, sockets=sockets))
         self.set_default_executor(ThreadPoolExecutor(thread_name_prefix="virtual-time"))
 
     def time(self) -> float:
@@ -63,6 +66,22 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
     def pass_time(self, seconds: float) -> None:
         """Move the clock forward by so many seconds; timers that are due then run next. From the loop's own thread only."""
         self._now += seconds
+
+    @contextmanager
+    def holding(self) -> Iterator[None]:
+        """Let no time pass while something outside, such as a store, is asked: it takes none on this clock.
+
+        Where no answer comes within `patience` real seconds, time goes on all the same: it may be a timer that brings the answer.
+        """
+        self._held += 1
+        try:
+            yield
+        finally:
+            self._held -= 1
+
+    def held(self) -> bool:
+        """Whether the clock is held."""
+        return self._held > 0
 
     def threads_at_work(self) -> bool:
         """Whether a thread that was given work through this loop is not back yet."""
@@ -120,17 +139,20 @@ def _anyio_threads() -> int:
 class _Clockwork(selectors.DefaultSelector):
     """Where asyncio would sleep: once a turn of the loop, with the seconds to the next timer, or None for no timer."""
 
-    def __init__(self, loop: VirtualTimeLoop, order: random.Random | None, patience: float) -> None:
+    def __init__(self, loop: VirtualTimeLoop, order: random.Random | None, patience: float, *, sockets: bool) -> None:
         super().__init__()
         self._loop = loop
         self._order = order
         self._patience = patience
+        self._sockets = sockets
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
         if timeout is not None and timeout <= 0:
             if self._order:
                 permute_tasks(self._loop, self._order)
             return super().select(0)
+        if self._loop.held():
+            return self._held(timeout)
         if self._outside():
             return self._at_the_walls_pace(timeout)
         if events := super().select(0):
@@ -142,7 +164,13 @@ class _Clockwork(selectors.DefaultSelector):
 
     def _outside(self) -> bool:
         only_the_loops_own_pipe = 1
-        return len(self.get_map()) > only_the_loops_own_pipe or self._loop.threads_at_work()
+        return (self._sockets and len(self.get_map()) > only_the_loops_own_pipe) or self._loop.threads_at_work()
+
+    def _held(self, timeout: float | None) -> list[tuple[selectors.SelectorKey, int]]:
+        events = super().select(self._patience)
+        if not events and timeout is not None:
+            self._loop.pass_time(timeout)
+        return events
 
     def _at_the_walls_pace(self, timeout: float | None) -> list[tuple[selectors.SelectorKey, int]]:
         began = time.monotonic()
@@ -184,7 +212,7 @@ def _where(task: asyncio.Task[Any]) -> str:
     return f"{task.get_name()}: {' > '.join(lines)}"
 
 
-def run_virtual(main: Coroutine[Any, Any, T], *, seed: int | None = None) -> T:
+def run_virtual(main: Coroutine[Any, Any, T], *, seed: int | None = None, sockets: bool = True) -> T:
     """`asyncio.run` under a `VirtualTimeLoop`: the coroutine's result.
 
     >>> async def later() -> str:
@@ -193,11 +221,11 @@ def run_virtual(main: Coroutine[Any, Any, T], *, seed: int | None = None) -> T:
     >>> run_virtual(later())
     'tomorrow'
     """
-    with asyncio.Runner(loop_factory=lambda: VirtualTimeLoop(seed=seed)) as runner:
+    with asyncio.Runner(loop_factory=lambda: VirtualTimeLoop(seed=seed, sockets=sockets)) as runner:
         return runner.run(main)
 
 
-def virtual_backend(*, seed: int | None = None) -> tuple[str, dict[str, Any]]:
+def virtual_backend(*, seed: int | None = None, sockets: bool = True) -> tuple[str, dict[str, Any]]:
     """A backend for anyio's pytest plugin: override its fixture in a module or a `conftest.py` and every async test is time-free.
 
     >>> import pytest
@@ -205,4 +233,4 @@ def virtual_backend(*, seed: int | None = None) -> tuple[str, dict[str, Any]]:
     ... def anyio_backend():
     ...     return virtual_backend()
     """
-    return "asyncio", {"loop_factory": lambda: VirtualTimeLoop(seed=seed)}
+    return "asyncio", {"loop_factory": lambda: VirtualTimeLoop(seed=seed, sockets=sockets)}
