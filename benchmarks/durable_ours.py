@@ -55,7 +55,8 @@ class Waits(Reactor):
 
     @step
     async def output(self, answer: int = approval.result) -> int:
-        if (told := reached.get(self.number)) is not None:
+        told = reached.pop(self.number, None)
+        if told is not None:
             told.set_result(time.perf_counter())
         return answer
 
@@ -80,7 +81,7 @@ def answering(approval: Any) -> Any:
     """The step behind the answer."""
 
     async def output(self: Any, answer: int = approval.result) -> int:
-        reached[self.number].set_result(time.perf_counter())
+        reached.pop(self.number).set_result(time.perf_counter())
         return answer
 
     output.__qualname__ = "output"
@@ -182,10 +183,10 @@ def signal_act(engine: Engine) -> Act:
     async def act() -> list[float]:
         took = []
         for number in (next(numbers) for _ in range(SIGNALS)):
-            run_id = await parked(engine, number)
+            run_id, began = await parked(engine, number)
             sent = time.perf_counter()
             await engine.signal(Waits.approval, number, run_id=run_id)
-            took.append((await reached.pop(number) - sent) * 1e3)
+            took.append((await began - sent) * 1e3)
             run = await engine.get(run_id)
             expect(await run.result(10), number)
         return took
@@ -193,13 +194,13 @@ def signal_act(engine: Engine) -> Act:
     return act
 
 
-async def parked(engine: Engine, number: int, reactor: Any = Waits) -> str:
-    """A run that waits for a signal: its name."""
-    reached[number] = asyncio.get_running_loop().create_future()
+async def parked(engine: Engine, number: int, reactor: Any = Waits) -> tuple[str, asyncio.Future[float]]:
+    """A run that waits for a signal: its name, and what will tell when the step behind it began."""
+    began = reached[number] = asyncio.get_running_loop().create_future()
     outcome = await engine.run(reactor(number=number))
     if not isinstance(outcome, Parked):
         raise AssertionError(f"did not park: {outcome!r}")  # noqa: TRY004  # a figure of no run
-    return outcome.run_id
+    return outcome.run_id, began
 
 
 def across_act(engine: Engine, url: str) -> Act:
@@ -209,9 +210,9 @@ def across_act(engine: Engine, url: str) -> Act:
         took = []
         async with signaller(url) as signalled:
             for number in (next(numbers) for _ in range(SIGNALS)):
-                run_id = await parked(engine, number)
+                run_id, began = await parked(engine, number)
                 sent = await signalled(run_id, number)
-                took.append((await reached.pop(number) - sent) * 1e3)
+                took.append((await began - sent) * 1e3)
                 run = await engine.get(run_id)
                 expect(await run.result(10), number)
         return took
@@ -260,11 +261,11 @@ def load_act(url: str) -> Act:
     async def act() -> list[float]:
         number = next(numbers)
         async with Engine(url, reactors=[reactor]) as engine:
-            run_id = await parked(engine, number, reactor)
+            run_id, began = await parked(engine, number, reactor)
         async with Engine(url, reactors=[reactor]) as engine:
             sent = time.perf_counter()
             await engine.signal(reactor.approval, number, run_id=run_id)
-            took = await reached.pop(number) - sent
+            took = await began - sent
             run = await engine.get(run_id)
             expect(await run.result(10), number)
             expect(await recorded_steps(engine, run_id), LONG + 1)
@@ -287,4 +288,4 @@ def succeeded(outcome: Any, value: object) -> str:
 async def recorded_steps(engine: Engine, run_id: str) -> int:
     """How many steps succeeded by the record of a run."""
     run = await engine.get(run_id)
-    return len([event async for event in run.events() if event.kind == "StepSucceeded"])
+    return len([event async for event in run.events() if event.kind == "call_succeeded"])
