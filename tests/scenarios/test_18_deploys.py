@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -28,10 +29,12 @@ from reactor import (
     map_over,
     step,
 )
+from tests.stores.redis_server import shared
 
 pytestmark = pytest.mark.anyio
+NAMESPACES = itertools.count()
 calls: list[str] = []
-gate, at_the_gate = asyncio.Event(), asyncio.Event()
+gates: dict[str, asyncio.Event] = {}
 
 
 @pytest.fixture
@@ -43,13 +46,14 @@ def anyio_backend() -> str:
 @pytest.fixture(autouse=True)
 def _fresh_world() -> None:
     calls.clear()
-    gate.clear()
-    at_the_gate.clear()
+    gates.update(reached=asyncio.Event(), opened=asyncio.Event())
 
 
-@pytest.fixture
-def store(tmp_path: Path) -> str:
+@pytest.fixture(params=["sqlite", "redis"])
+def store(tmp_path: Path, request: pytest.FixtureRequest) -> str:
     """A store that outlives an engine."""
+    if request.param == "redis":
+        return f"{shared().address}?namespace=deploys{next(NAMESPACES)}"
     return f"sqlite:///{tmp_path}/runs.db"
 
 
@@ -384,8 +388,8 @@ class Slow(Reactor, name="slow"):
     @step
     async def second(self, first: int = first.result) -> int:
         calls.append("second")
-        at_the_gate.set()
-        await gate.wait()
+        gates["reached"].set()
+        await gates["opened"].wait()
         return first + 1
 
     @step
@@ -416,7 +420,7 @@ async def test_a_run_in_the_middle_of_a_call_goes_on_under_code_that_fits(store)
     """A release is no failure: the call that was cut off is made again, by the new code."""
     async with deployed(store, Slow) as engine:
         run = await engine.start(Slow(), id="1")
-        await at_the_gate.wait()
+        await gates["reached"].wait()
     async with deployed(store, Slower) as engine:
         assert await (await engine.get(run.id)).result(timeout=20) == 20
     assert calls == ["first", "second", "second 2"]
@@ -551,10 +555,123 @@ async def test_elements_that_wait_go_on_under_code_that_fits(store):
     assert sorted(calls) == ["charge", "charge"]
 
 
-async def test_a_finished_run_answers_whatever_code_comes(store):
-    """Its outcome and its result are read where they read; where they do not, that is said."""
+async def test_elements_that_wait_stop_the_run_under_code_that_does_not_fit(store):
+    """A batch that does not fit stops its run: that is where people look. Both go on when code comes that fits."""
+    old, bad, new = mapped(Charge, 1), mapped(ChargeUndoless, 2), mapped(ChargeRenamed, 3)
+    async with deployed(store, old) as engine:
+        assert isinstance(await engine.run(old(), id="1"), Parked)
+    async with deployed(store, bad) as engine:
+        run = await engine.get("orders:1")
+        await engine.signal(ChargeUndoless.confirm, Verdict(fine=True), correlation_id="charge 1")
+        await until_is(run, "incompatible")
+        with pytest.raises(Incompatible, match="unfit-undo") as caught:
+            await run.outcome(timeout=20)
+        assert caught.value.address in {"pay[0].charge", "pay[1].charge"}
+    async with deployed(store, new) as engine:
+        run = await engine.get("orders:1")
+        await engine.signal(ChargeRenamed.confirm, Verdict(fine=True), correlation_id="charge 2")
+        assert await run.result(timeout=20) == "c1 r c2 r"
+    assert sorted(calls) == ["charge", "charge"]
+
+
+def summed(kind: Any, number: int) -> type[Reactor]:
+    """A map, a person's word, and a step that reads what the map left."""
+
+    class Sums(Reactor, name="sums", version=number):
+        @map_over([1, 2, 3], batch_size=2)
+        async def each(self, n: int) -> kind:
+            calls.append("each")
+            return kind(n)
+
+        @interrupt(after=[each])
+        async def word(self) -> Ask[Verdict]:
+            return Ask()
+
+        @step
+        async def output(self, each: Results[kind] = each.result, word: Verdict = word.result) -> list[kind]:
+            return await each.all()
+
+    return Sums
+
+
+async def test_what_a_map_left_is_tried_as_well(store):
+    """Its chunks lie in other records; they are read once, when the code is another."""
+    old, bad, new = summed(int, 1), summed(str, 2), summed(float, 3)
+    async with deployed(store, old) as engine:
+        assert isinstance(await engine.run(old(), id="1"), Parked)
+    async with deployed(store, bad) as engine:
+        run = await engine.get("sums:1")
+        await engine.signal(bad.word, Verdict(fine=True), run_id=run.id)
+        await until_is(run, "incompatible")
+        with pytest.raises(Incompatible, match="unfit-value") as caught:
+            await run.outcome(timeout=20)
+        assert (caught.value.rule, caught.value.address) == ("value", "each")
+    async with deployed(store, new) as engine:
+        run = await engine.get("sums:1")
+        assert await run.result(timeout=20) == [1.0, 2.0, 3.0]
+    assert calls == ["each"] * 3
+
+
+async def test_a_finished_run_is_read_where_it_reads(store):
+    """Its status always; its outcome and its results under code whose types take them, else that is said."""
     async with deployed(store, Slow) as engine:
-        gate.set()
+        gates["opened"].set()
         assert isinstance(await engine.run(Slow(), id="1"), Succeeded)
-    async with deployed(store, Slower) as engine:
-        assert await (await engine.get("slow:1")).status() == "succeeded"
+
+    class Text(Reactor, name="slow", version=2):
+        @step
+        async def first(self) -> int:
+            return 1
+
+        @step
+        async def second(self, first: int = first.result) -> str:
+            return "2"
+
+        @step
+        async def output(self, second: str = second.result) -> str:
+            return second
+
+    async with deployed(store, Text) as engine:
+        run = await engine.get("slow:1")
+        assert await run.status() == "succeeded"
+        assert await run.value(Text.first) == 1
+        for asked in (run.outcome(timeout=20), run.value(Text.second)):
+            with pytest.raises(Incompatible, match="unfit-value"):
+                await asked
+
+
+async def test_a_restart_calls_again_what_its_code_cannot_read(store):
+    """What reads is kept; a run whose record does not fit is not restarted at all."""
+    async with deployed(store, Slow) as engine:
+        gates["opened"].set()
+        assert isinstance(await engine.run(Slow(), id="1"), Succeeded)
+    calls.clear()
+
+    class Text(Reactor, name="slow", version=2):
+        @step
+        async def first(self) -> int:
+            calls.append("first 2")
+            return 1
+
+        @step
+        async def second(self, first: int = first.result) -> str:
+            calls.append("second 2")
+            return f"{first}"
+
+        @step
+        async def output(self, second: str = second.result) -> str:
+            calls.append("output 2")
+            return second
+
+    class Gone(Reactor, name="slow", version=3):
+        @step
+        async def output(self) -> str:
+            return "x"
+
+    async with deployed(store, Gone) as engine:
+        with pytest.raises(Incompatible):
+            await (await engine.get("slow:1")).restart()
+    async with deployed(store, Text) as engine:
+        again = await (await engine.get("slow:1")).restart(from_step="output")
+        assert await again.result(timeout=20) == "1"
+    assert calls == ["second 2", "output 2"]
