@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from secrets import token_hex
 from typing import TYPE_CHECKING, Any, cast
 
@@ -136,5 +137,5 @@ async def attend(host: Host, run_id: str, number: int) -> None:
     if driver is not None:
         driver.look()
         while driver.writer.read_up_to < number and not driver.released and not driver.is_over and not host.is_closing:
-            change = host.wakings.next_change(run_id)
-            await host.wakings.wait(change, run_id, 0.5)
+            with host.wakings.next_change(run_id) as change:
+                await asyncio.wait([change], timeout=0.5)

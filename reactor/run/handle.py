@@ -80,7 +80,8 @@ class Run(Generic[T]):
         """
         limit = None if timeout is None else as_seconds(timeout, "timeout", zero=True)
         async with _slot_lent(), asyncio.timeout(limit):
-            return await self._outcome(parked=True)
+            found: Outcome[T] = await self._outcome(parked=True)
+        return found
 
     async def result(self, timeout: Seconds | None = None) -> T:  # the face's word; it only stops waiting
         """The output's value, through all parks. Raises RunFailed, RunStopped, or TimeoutError, after which the run goes on."""
@@ -96,14 +97,14 @@ class Run(Generic[T]):
         while True:
             driver = self._here()
             if driver is None:
-                change = host.wakings.next_change(self.id)
-                found = await self._outcome_on_record(parked=parked)
-                if found is not None:
-                    return found
-                if host.wakings.closed:
-                    raise let_go(self.id)
-                commanding.see_that_it_goes_on(host, self.id)
-                await host.wakings.wait(change, self.id, PATIENCE)
+                with host.wakings.next_change(self.id) as change:
+                    found = await self._outcome_on_record(parked=parked)
+                    if found is not None:
+                        return found
+                    if host.wakings.closed:
+                        raise let_go(self.id)
+                    commanding.see_that_it_goes_on(host, self.id)
+                    await asyncio.wait([change], timeout=PATIENCE)
                 continue
             await asyncio.wait([driver.end])
             driver.end.result()  # raises what broke the driver, if anything did
@@ -118,9 +119,10 @@ class Run(Generic[T]):
             if mine is None:
                 raise
             return mine  # it is past retention: who holds a handle can still read it
-        if mine is not None and self._driver is not None and self._driver.writer.seq == loaded.seq and loaded.status in (*ENDED, "parked"):
-            if parked or not self._driver.parked:
-                return mine
+        driver = self._driver
+        fresh = driver is not None and driver.writer.seq == loaded.seq and loaded.status in (*ENDED, "parked")
+        if mine is not None and driver is not None and fresh and (parked or not driver.parked):
+            return mine
         return await commanding.outcome_on_record(self._host, loaded, parked=parked)
 
     async def value(self, node: Node[U], /) -> U:
@@ -140,17 +142,17 @@ class Run(Generic[T]):
         """The record in order from past seq `after`, then live; ends with the run."""
         at = max(after, 0)
         while True:
-            change = self._host.wakings.next_change(self.id)
-            loaded = await self._host.store.load(self.id, after=at)
-            if loaded is None:
-                await head_of(self._host, self.id)
-                return
-            for data in loaded.events:
-                at += 1
-                yield Event(self.id, at, facts.decode(data)[0])
-            if self._host.wakings.closed or (loaded.status in ENDED and at >= loaded.seq):
-                return
-            await self._host.wakings.wait(change, self.id, PATIENCE)
+            with self._host.wakings.next_change(self.id) as change:
+                loaded = await self._host.store.load(self.id, after=at)
+                if loaded is None:
+                    await head_of(self._host, self.id)
+                    return
+                for data in loaded.events:
+                    at += 1
+                    yield Event(self.id, at, facts.decode(data)[0])
+                if self._host.wakings.closed or (loaded.status in ENDED and at >= loaded.seq):
+                    return
+                await asyncio.wait([change], timeout=PATIENCE)
 
     async def cancel(self, reason: str, *, undo: bool = True) -> None:
         """Stop the run: calls in flight are cancelled and, unless `undo=False`, compensated, and what succeeded is undone.

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from reactor.errors import ReactorError
 
 
@@ -18,19 +21,16 @@ class Wakings:
         self.failed: dict[str, ReactorError] = {}  # why a record could not be driven here
         self.closed = False
 
-    def next_change(self, name: str) -> asyncio.Future[None]:
-        """Resolved by the next change of a record; cancelled by whoever waits no more."""
+    @contextmanager
+    def next_change(self, name: str) -> Iterator[asyncio.Future[None]]:
+        """Resolved by the next change of a record from here on; forgotten when left, waited for or not."""
         future: asyncio.Future[None] = self._loop.create_future()
         if self.closed:
             future.set_result(None)
         else:
             self._futures.setdefault(name, []).append(future)
-        return future
-
-    async def wait(self, future: asyncio.Future[None], name: str, patience: float) -> None:
-        """Wait for it, at most so many seconds: a change may be missed."""
         try:
-            await asyncio.wait([future], timeout=patience)
+            yield future
         finally:
             futures = self._futures.get(name)
             if futures is not None and future in futures:
