@@ -173,6 +173,7 @@ class Engine:
         self._sweeping: asyncio.Task[None] | None = None
         self._unwatch: Callable[[], None] | None = None
         self._served: dict[str, type[Reactor]] = {}
+        self._expires_at = 0.0  # when what is past retention is looked for again
         self._told: set[str] = set()  # fingerprints whose definition the store has
         for reactor in reactors:
             self._serve(reactor)
@@ -199,6 +200,7 @@ class Engine:
             await store.close()
             raise
         self._told.clear()
+        self._expires_at = site.clock()
         host = Host(site, store, session, self._sealer, observers=self._observers)
         host.plan_for = self._plan
         host.is_readable = self._in_memory
@@ -413,7 +415,7 @@ class Engine:
         correlation_id: str | None = None,
         delivery_id: str | None = None,
     ) -> Delivery:
-        """The same for a raw body that nobody has checked yet. Raises PayloadInvalid for one that is no such payload, and what `signal` does."""
+        """The same for a raw body that nobody has checked yet. Raises what `signal` does."""
         return await signalling.signal_json(
             self._open_host(), interrupt, body, run_id=run_id, correlation_id=correlation_id, delivery_id=delivery_id
         )
@@ -433,9 +435,11 @@ class Engine:
         await head_of(host, run_id)
 
     async def _expire(self) -> None:
-        """A store in memory has no sweep: it forgets what is past retention when it is asked for something."""
-        if self._in_memory:
-            await self._open_host().store.expire(self._retention, TOMBSTONES)
+        """A store in memory has no sweep: it forgets what is past retention when it is asked for something, and not for every run."""
+        host = self._open_host()
+        if self._in_memory and host.site.clock() >= self._expires_at:
+            self._expires_at = host.site.clock() + self._retention / 100
+            await host.store.expire(self._retention, TOMBSTONES)
 
     def _plan(self, reactor: type[Reactor]) -> Plan:
         """Where a root's plan comes from: the harness puts its own in."""

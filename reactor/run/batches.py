@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from reactor.machine.state import MapState, Scope
     from reactor.record.sealing import Sealer
     from reactor.run.driver import Driver
+    from reactor.run.recorder import Recorder
 
 _RAWS = msgspec.msgpack.Decoder(list[msgspec.Raw])
 
@@ -248,7 +249,7 @@ class Settlement:
     chunk: bytes | None
 
 
-def settlement(driver: Driver, status: str) -> Settlement:
+def settlement(driver: Recorder, status: str) -> Settlement:
     """How a batch ended, for its map, and its elements folded."""
     map_run, number = _of(driver)
     state = driver.machine.state
@@ -272,17 +273,18 @@ def settlement(driver: Driver, status: str) -> Settlement:
     return Settlement((driver.parent_name, letter("settled", told)), None if state.undoing else _chunk(driver, root, folded))
 
 
-def _chunk(driver: Driver, root: Scope, folded: Any) -> bytes | None:
+def _chunk(driver: Recorder, root: Scope, folded: Any) -> bytes | None:
     first = root.plan.first
     values = {first + at: root.values[at] for at, mark in enumerate(root.marks) if mark in (DONE, SKIPPED)}
     data = seal_chunk(driver.host.sealer, driver.record_name, root.plan.map_node, msgspec.msgpack.encode(chunk_data(folded, values)))
     return data if len(data) <= BATCH_LIMIT else None  # else it is read from the facts
 
 
-def tell_parked(driver: Driver) -> None:
-    """Nothing in this batch goes on without a signal."""
+def parked_letter(driver: Recorder) -> tuple[str, Message]:
+    """Nothing in this batch goes on without a signal: what its map is told."""
     map_run, number = _of(driver)
-    _tell_map(driver, BatchParked(driver.site.now(), map_run.address, number, waiting_in(driver.machine.state, driver.record_name)))
+    waiting = waiting_in(driver.machine.state, driver.record_name)
+    return driver.parent_name, letter("settled", BatchParked(driver.site.now(), map_run.address, number, waiting))
 
 
 def tell_woken(driver: Driver) -> None:
@@ -295,7 +297,7 @@ def _tell_map(driver: Driver, fact: Event) -> None:
     driver.tell_parent(letter("settled", fact))
 
 
-def _of(driver: Driver) -> tuple[MapRun, int]:
+def _of(driver: Recorder) -> tuple[MapRun, int]:
     if driver.batch is None:
         raise AssertionError(f"{driver.record_name} is no batch")
     return driver.batch.map_run, driver.batch.number

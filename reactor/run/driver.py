@@ -14,33 +14,22 @@ import msgspec
 
 from reactor.errors import StepCancelled, StoreUnavailable
 from reactor.machine.commands import Call, End
-from reactor.machine.events import CallFailed, CallStarted, RunEnded, StopRequested
-from reactor.machine.marks import FORWARD
+from reactor.machine.events import CallFailed, CallStarted
 from reactor.machine.parking import is_parked
-from reactor.record import facts
-from reactor.record.inputs import decode_inputs, encode_inputs
-from reactor.record.words import Appended, Claimed, Fenced, Unread
-from reactor.run import batches, interrupting, mailing, recovering, restarting
+from reactor.run import batches, mailing, recovering
 from reactor.run.arguments import code_of
-from reactor.run.context import LOGGER
 from reactor.run.failures import failure_of
 from reactor.run.perform import launch, let_go, prepare
-from reactor.run.references import KeptResults, kept_results, prefix_of
-from reactor.run.runner import Runner
-from reactor.run.sealed import seal_fact
+from reactor.run.recorder import Recorder
 from reactor.run.settling import LET_GO, failed
-from reactor.run.values import element_type, kept
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Sequence
+    from collections.abc import Coroutine, Sequence
 
-    from reactor.define.reactor import Reactor
-    from reactor.define.results import Results
     from reactor.machine.commands import Command
-    from reactor.machine.events import ChildOpened, Event
     from reactor.machine.machine import Machine
     from reactor.plan.plan import Handler, PlanNode
-    from reactor.record.words import Loaded, Message, NewRecord
+    from reactor.record.words import NewRecord
     from reactor.run.hosting import Host
     from reactor.run.mapping import Elements, MapRun
     from reactor.run.writer import Writer
@@ -54,137 +43,26 @@ class Prepared(NamedTuple):
     args: tuple[Any, ...]
 
 
-class Driver(Runner):
+class Driver(Recorder):
     """Drives a run, or a batch of one, by its record."""
 
-    __slots__ = (
-        "_asides", "_driving", "_ending", "_mail", "counted", "flushed_at", "hinted", "host", "is_queued", "lost", "outcome",
-        "parked", "pulls", "reactor", "store", "writer",
-    )  # fmt: skip
+    __slots__ = ("_asides", "_driving", "_ending", "hinted", "pulls")
 
     def __init__(self, host: Host, machine: Machine, run_id: str, writer: Writer, *, batch: Elements | None = None) -> None:
-        super().__init__(host.site, machine, run_id, slots=host.site.slots, batch=batch)
-        self.host = host
-        self.store = host.store
-        self.writer = writer
-        self.fence = writer.fence
-        self.note = self._keep
-        self.reactor: Reactor | None = None
-        self.is_queued = False  # its reactor has no room for it
-        self.lost = False  # another has the record now
-        self.parked = False  # it was given back: nothing goes on without a signal, or before a time
-        self.outcome: Any = None  # once it is over here
+        super().__init__(host, machine, run_id, writer, batch=batch)
         self.pulls: set[tuple[str, int]] = set()  # batches that are being taken from a source
-        self.counted = False  # as one of its reactor's runs that are driven
-        self.flushed_at = 0.0  # the loop's time of the last append
         self.hinted: int | None = None  # how many appends were begun when the store last hinted that something has changed
-        self.progressed = host.progress_of(self)
         self._driving = False  # a lane takes orders, or waits for an append
         self._asides = 0  # what is opened or pulled
         self._ending: End | None = None
-        self._mail = False  # there may be messages
-
-    @property
-    def record_name(self) -> str:
-        """The record that is driven: the run's, or a batch's."""
-        return self.writer.name
-
-    @property
-    def parent_name(self) -> str:
-        """The record of the run, or batch, around a batch."""
-        if self.batch is None:
-            raise AssertionError(f"{self.record_name} is no batch")
-        around: Any = self.batch.map_run.runner
-        name: str = around.record_name
-        return name
-
-    @property
-    def plan_name(self) -> str:
-        """The reactor's name."""
-        return self.host.root_plan(self).name
-
-    def tell_parent(self, message: Message) -> None:
-        """Leave a message for the record around this batch, with what was noted so far."""
-        name = self.parent_name
-        self.writer.messages.append((name, message))
-        self.after(lambda: self.host.wake(name))
-
-    def spawn(self, work: Coroutine[Any, Any, None]) -> None:
-        """Do something aside, and look for orders when it is done."""
-        self._open(self._aside(work))
-
-    def halt_around(self, at: float, reason: str) -> None:
-        """The run around a batch hears of a halt at once."""
-        if self.batch is not None:
-            self.tell_parent(mailing.letter("cancel", StopRequested(at, self.record_name, "halt", reason)))
 
     def start_batch(self, map_run: MapRun, number: int, first: int, items: Sequence[Any]) -> None:
         """Hand a batch to a record of its own."""
         batches.start(map_run, number, first, items)
 
-    @property
-    def is_over(self) -> bool:
-        """Whether its last fact is on record."""
-        return self.machine.state.ended is not None
-
-    def set_over(self) -> None:
-        """It is driven here no more: whoever waits looks at the record."""
-        if not self.end.done():
-            self.end.set_result(None)
-
-    @property
-    def keeps(self) -> bool:
-        """Every value goes through its bytes."""
-        return True
-
-    @property
-    def status(self) -> str:
-        """What the record says of itself."""
-        state = self.machine.state
-        if state.ended is not None:
-            return state.ended
-        if self.is_queued:
-            return "queued"
-        return "running" if state.root.phase == FORWARD or state.root.quiet else "rolling_back"
-
-    # ---- facts ------------------------------------------------------------------------------------------------
-
-    def _keep(self, event: Event, raw: bytes = b"") -> None:
-        if raw and self.host.sealer.seals:
-            raw = seal_fact(self.host.sealer, self.run_id, self.machine.state, event, raw)
-        self.writer.add(event, facts.encode(event, raw))
-        self.machine.apply(event)
-
-    def note_value(self, event: Event, raw: bytes) -> None:
-        """Note a fact that holds a value, with its bytes."""
-        self._keep(event, raw)
-
-    def open_child(self, event: ChildOpened) -> None:
-        """Note that a reactor was returned: its inputs as they come back. Raises what is wrong with them."""
-        raw = encode_inputs(event.inputs, self.host.sealer, self.run_id, event.address)
-        again = decode_inputs(type(event.inputs), raw, self.host.sealer, self.run_id, event.address)
-        self._keep(msgspec.structs.replace(event, inputs=again), raw)
-
-    def kept(self, node: PlanNode, value: Any, *, optional: bool = False, encoded: bool = False) -> tuple[Any, bytes]:
-        """A value as it is kept, and its bytes."""
-        declared = node.returns if node.kind in ("step", "interrupt") else element_type(node)
-        if hasattr(value, "reference"):
-            return kept_results(value, self.host.shelf, element_type(node))
-        return kept(declared, value, optional=optional, encoded=encoded)
-
-    def results_of(self, address: str) -> Results[Any]:
-        """What the map at an address left."""
-        scope, index = self.machine.state.place(address)
-        element = element_type(scope.plan.nodes[index])
-        return KeptResults.of_batches(self.host.shelf, prefix_of(self.run_id, scope, index), scope.maps[index].batches, element)
-
-    def after(self, effect: Callable[[], Any]) -> None:
-        """Do this when all that was noted so far is on record; a coroutine goes aside."""
-        self.writer.afters.append(lambda: self._effect(effect()))
-
-    def _effect(self, made: Any) -> None:
-        if asyncio.iscoroutine(made):
-            self.host.spawn(made)
+    def spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        """Do something aside, and look for orders when it is done."""
+        self._open(self._aside(work))
 
     # ---- orders -----------------------------------------------------------------------------------------------
 
@@ -218,46 +96,55 @@ class Driver(Runner):
                 began = await self._advance()
             finally:
                 self._driving = False
-            if began is None:
-                return
+            if began is None or not (began or self._is_due()):
+                break
             if not began:
-                if self._mail or self.writer.is_dirty:
-                    continue
-                self._rest()
-                return
-            for other in began[1:]:
-                self._open(self._call(other))
-            state = self.machine.state
-            if self._mail or self.writer.is_dirty or state.ready or state.orders:
-                self.pump()
-            elif state.timers:
-                self.set_alarm()
+                continue
+            self._open_others(began)
             if not await self._begun(began[0]):
                 return
+        else:
+            return
+        if began is not None:
+            self._rest()
+
+    def _is_due(self) -> bool:
+        """Whether something came while the lane waited for an append."""
+        return self._mail or self.writer.is_dirty
+
+    def _open_others(self, began: Sequence[Prepared]) -> None:
+        """Lanes of their own for all calls but the first, and one for what else there is to do."""
+        for other in began[1:]:
+            self._open(self._call(other))
+        state = self.machine.state
+        if self._is_due() or state.ready or state.orders:
+            self.pump()
+        elif state.timers:
+            self.set_alarm()
 
     async def _advance(self) -> list[Prepared] | None:
         """Orders, then an append, until calls may begin. None: the record is over, parked, or another's."""
         began: list[Prepared] = []
-        while True:
+        goes_on = True
+        while goes_on:
             if self._mail:
                 await self.read_mail()
             self._collect(began)
             if self._ending is not None:
-                if not await self._end(self._ending):
-                    return None
-                continue
-            at_rest = not began and not self.flights and not self._asides
-            if at_rest and is_parked(self.machine.state) and not self._mail:
-                if not await self._park():
-                    return None
-                continue
-            if not self.writer.is_dirty:
+                goes_on = await self._end(self._ending)
+            elif not began and self._may_park():
+                goes_on = await self._park()
+            elif not self.writer.is_dirty:
                 return began
-            if not await self._append():
-                self._drop(began)
-                return None
-            if began:
-                return began
+            else:
+                goes_on = await self._append()
+                if goes_on and began:
+                    return began
+        self._drop(began)
+        return None
+
+    def _may_park(self) -> bool:
+        return not self.flights and not self._asides and not self._mail and is_parked(self.machine.state)
 
     def _collect(self, began: list[Prepared]) -> None:
         """Perform what is due now; calls are prepared, and their starts noted."""
@@ -333,8 +220,6 @@ class Driver(Runner):
         for one in began:
             let_go(self, one.code)
 
-    # ---- appends ----------------------------------------------------------------------------------------------
-
     async def create(self, record: NewRecord, *, begin: bool) -> Any:
         """Make the record, with the starts of what begins at once. The store's answer where it is there already, else None."""
         began: list[Prepared] = []
@@ -344,7 +229,7 @@ class Driver(Runner):
                 self._collect(began)
             noted, self.writer.facts, data = self.writer.facts, [], tuple(self.writer.data)
             self.writer.data = []
-            answer = await self.store.create(msgspec.structs.replace(record, events=data, status=self.status))
+            answer: Any = await self.store.create(msgspec.structs.replace(record, events=data, status=self.status))
         except BaseException:
             self._drop(began)
             raise
@@ -361,74 +246,6 @@ class Driver(Runner):
         if began:
             self._open(self._call(began[0], began[1:]))
         return None
-
-    async def _append(self, *, release: bool = False, due: float | None = None, status: str = "") -> bool:
-        """Write what was noted. False: the record is not ours any more, or was given back."""
-        try:
-            answer, written = await self.writer.append(status or self.status, release=release, due=due)
-        except StoreUnavailable as error:
-            if not self.released:
-                self.crash(error)
-            return False
-        return self._acknowledged(answer, written, release=release)
-
-    def _acknowledged(self, answer: Any, written: Sequence[Event], *, release: bool) -> bool:
-        if isinstance(answer, Appended):
-            self.host.recorded(self, written)
-            self._mail = self._mail or answer.unread
-            return not release
-        if isinstance(answer, Unread):
-            self._mail = True
-            return True
-        self.lose(went_back=not isinstance(answer, Fenced))
-        return False
-
-    async def write_children(self) -> None:
-        """Make records of batches before anything speaks of them. Raises StoreUnavailable."""
-        await self.writer.append(self.status)
-
-    async def _end(self, order: End) -> bool:
-        """Write the last fact, unless newer mail lies there. Whether the lane goes on."""
-        state = self.machine.state
-        if order.status == "superseded":
-            if self.writer.is_dirty and not await self._append():
-                return False
-            await restarting.let_go(self)
-        last = RunEnded(self.site.now(), "", order.status, state.reason)
-        interrupting.dropped(self)
-        settled = batches.settlement(self, order.status) if self.batch is not None else None
-        self.writer.add(last, facts.encode(last))
-        if settled is not None:
-            self.writer.messages.append(settled.message)
-        try:
-            answer, written = await self.writer.append(order.status, ended=True, chunk=settled.chunk if settled else None)
-        except StoreUnavailable as error:
-            self.crash(error)
-            return False
-        if isinstance(answer, Appended):
-            self.machine.apply(last)
-            self.host.recorded(self, written)
-            self.ended()
-            return False
-        self.writer.facts.pop()
-        self.writer.data.pop()
-        if settled is not None:
-            self.writer.messages.pop()
-        state.orders.append(order)
-        return self._acknowledged(answer, (), release=False)
-
-    async def _park(self) -> bool:
-        """Give the claim back until a signal comes, or a time. Whether the lane goes on."""
-        timers = self.machine.state.timers
-        if self.batch is not None:
-            batches.tell_parked(self)
-        if not await self._append(release=True, due=timers[0][0] if timers else None, status="parked"):
-            if not self.lost and not self.broken:
-                self.parked = True
-                self.leave()
-                self.host.parked(self)
-            return False
-        return True
 
     # ---- mail -------------------------------------------------------------------------------------------------
 
@@ -454,30 +271,6 @@ class Driver(Runner):
 
     # ---- letting go ---------------------------------------------------------------------------------------------
 
-    def lose(self, *, went_back: bool = False) -> None:
-        """Another has the record, or the store is behind: what is in flight is cancelled, nothing is noted any more."""
-        if self.lost:
-            return
-        self.lost = True
-        LOGGER.warning("%s is driven here no more: %s", self.record_name, "its store went back in time" if went_back else "another has it")
-        self.leave()
-        for flight in list(self.flights.values()):
-            flight.end(LET_GO)
-        self.host.lost(self, went_back=went_back)
-
-    def leave(self) -> None:
-        """Note nothing any more."""
-        self.released = True
-        self.writer.given_up = True
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-        self._hand_back()
-
-    def claimed(self, loaded: Loaded) -> Claimed:
-        """The claim that it holds."""
-        return Claimed(self.record_name, loaded.root, loaded.reactor, self.writer.token, loaded.fence)
-
     async def release(self) -> None:
         """Give the record back for others to go on with: calls in flight are cancelled, an undo or compensate is let end first."""
         self.held = True
@@ -488,9 +281,19 @@ class Driver(Runner):
             if call == "do":
                 flight.end(LET_GO)
         await self._until_landed()
+        await self._drop_asides()
         if not self.lost and self.machine.state.ended is None and not self.broken:
             await recovering.give_back(self)
         self.leave()
+
+    async def _drop_asides(self) -> None:
+        """What is opened or pulled is needed here no more."""
+        here = asyncio.current_task()
+        tasks = [task for task in self.tasks if task is not here]
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks)
 
     async def _until_landed(self) -> None:
         while self.flights or self._driving:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from reactor.define.reactor import definition_of
 from reactor.errors import ReactorError, StoreUnavailable
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from reactor.record.store import Store
     from reactor.record.words import Claimed, NewRecord
     from reactor.run.mapping import MapRun
+    from reactor.run.recorder import Recorder
     from reactor.run.runner import Runner
     from reactor.run.session import Session
     from reactor.run.site import Site
@@ -60,8 +61,10 @@ class Host:
         self.served: dict[str, type[Reactor]] = {}
         self.plan_for: Callable[[type[Reactor]], Plan] = plan_of
         self.drivers: dict[str, Driver] = {}
+        self.stalled: dict[str, Claimed] = {}  # ours, and not to be driven: nobody can read them
         self.wakings = Wakings(site.loop)
         self.is_closing = False
+        self.takes_runs = True  # False: only batches of those that are driven
         self.is_readable = False  # its store can be read after it is closed
         self.unsure = False  # a claim may have been made whose answer was lost
         self._driven: dict[str, int] = {}  # runs of a reactor that are driven
@@ -83,7 +86,7 @@ class Host:
         if not task.cancelled() and (error := task.exception()) is not None:
             LOGGER.error("something that the engine did aside failed", exc_info=error)
 
-    def progress_of(self, driver: Driver) -> Callable[[float, str, int, int | None], None]:
+    def progress_of(self, driver: Recorder) -> Callable[[float, str, int, int | None], None]:
         """Who is told how far the calls of a driver are."""
 
         def progressed(at: float, address: str, done: int, total: int | None) -> None:
@@ -108,7 +111,7 @@ class Host:
 
     # ---- what drivers tell ------------------------------------------------------------------------------------
 
-    def recorded(self, driver: Driver, written: Sequence[Fact]) -> None:
+    def recorded(self, driver: Recorder, written: Sequence[Fact]) -> None:
         """Facts are on record: whoever watches may know."""
         driver.flushed_at = self.site.clock()
         if driver.batch is None and self.observers and written:
@@ -117,14 +120,14 @@ class Host:
                 tell(self.observers, Event(driver.run_id, number, fact))
         self.wakings.changed(driver.record_name)
 
-    def over(self, driver: Driver) -> None:
+    def over(self, driver: Recorder) -> None:
         """Its last fact is on record."""
         state = driver.machine.state
         if state.ended != "superseded":
             driver.outcome = outcome_of(state, driver.run_id, driver.originals) if driver.batch is None else None
         self._forget(driver)
 
-    def parked(self, driver: Driver) -> None:
+    def parked(self, driver: Recorder) -> None:
         """It was given back: here it is only remembered when to look again."""
         state = driver.machine.state
         if driver.batch is None:
@@ -134,14 +137,14 @@ class Host:
         self._forget(driver)
         driver.set_over()
 
-    def lost(self, driver: Driver, *, went_back: bool) -> None:
+    def lost(self, driver: Recorder, *, went_back: bool) -> None:
         """Another drives it now, or the store lost some of it."""
         self._forget(driver)
         driver.set_over()
         if went_back and not self.is_closing:
             self.spawn(self._open_again(driver))
 
-    def _forget(self, driver: Driver) -> None:
+    def _forget(self, driver: Recorder) -> None:
         if self.drivers.get(driver.record_name) is driver:
             del self.drivers[driver.record_name]
         self._make_room(driver)
@@ -171,9 +174,9 @@ class Host:
             driver.counted = True
 
     def _on_end(self, runner: Runner) -> None:
-        self.over(runner)  # type: ignore[arg-type]  # they are drivers
+        self.over(cast("Recorder", runner))
 
-    def _make_room(self, driver: Driver) -> None:
+    def _make_room(self, driver: Recorder) -> None:
         waiting = self._waiting.get(driver.plan_name, [])
         if driver in waiting:
             waiting.remove(driver)
@@ -236,11 +239,13 @@ class Host:
 
     async def claim_one(self, name: str) -> None:
         """Drive this record, if it can be had."""
-        if name in self._opening or name in self.drivers or self.is_closing:
+        if name in self._opening or name in self.drivers or self.is_closing or not (self.takes_runs or "/" in name):
             return
         self._opening.add(name)
         try:
-            if await self._may_be_claimed(name):
+            if name in self.stalled:
+                await self._open(self.stalled.pop(name))
+            elif await self._may_be_claimed(name):
                 claimed = await self.store.claim_run(self.session.id, name)
                 if claimed is not None:
                     await self._open(claimed)
@@ -281,7 +286,7 @@ class Host:
         """Of the code that serves runs of this name."""
         return self.plan_for(self.served[reactor]).fingerprint
 
-    async def _open_again(self, driver: Driver) -> None:
+    async def _open_again(self, driver: Recorder) -> None:
         writer = driver.writer
         loaded = await self.store.load(writer.name, after=1 << 62)
         if loaded is not None and loaded.token == writer.token:
@@ -298,15 +303,25 @@ class Host:
         driver = self.drivers.get(name)
         if driver is None:
             self._claim_before_long()
-        elif self.site.clock() - driver.flushed_at > QUIET:
-            driver.look()
-        elif not driver.hinted:
-            driver.hinted = True
+        elif driver.hinted is None:
+            self._heed_hint(driver)
+
+    def _heed_hint(self, driver: Driver) -> None:
+        """Most hints are echoes of our own appends, and an append that began after one says itself whether mail lies there."""
+        driver.hinted = driver.writer.begun
+        if driver.writer.acknowledged == driver.hinted and self.site.clock() - driver.flushed_at > QUIET:
+            self._look_later(driver)
+        else:
             self.site.loop.call_later(QUIET, self._look_later, driver)
 
     def _look_later(self, driver: Driver) -> None:
-        driver.hinted = False
-        if not driver.released:
+        hinted, writer = driver.hinted, driver.writer
+        if driver.released or hinted is None or writer.acknowledged > hinted:
+            driver.hinted = None
+        elif writer.acknowledged < writer.begun:
+            self.site.loop.call_later(QUIET, self._look_later, driver)
+        else:
+            driver.hinted = None
             driver.look()
 
     def _claim_before_long(self) -> None:

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from reactor.machine.state import State
     from reactor.record.words import Message
     from reactor.run.driver import Driver
+    from reactor.run.recorder import Recorder
 
 T = TypeVar("T")
 
@@ -224,14 +225,14 @@ async def time_out(driver: Driver, order: TimeOut) -> None:
 # ---- the registry -----------------------------------------------------------------------------------------------
 
 
-def dropped(driver: Driver) -> None:
+def dropped(driver: Recorder) -> None:
     """The run is over: what it had asked and nobody answered waits no longer."""
     for asking in driver.machine.state.asks.values():
         if asking.delivery is None and not asking.is_open:
             _close(driver, asking)
 
 
-def _close(driver: Driver, asking: Asking) -> None:
+def _close(driver: Recorder, asking: Asking) -> None:
     """Once that is on record, tell the registry that its id waits no longer."""
     cid = asking.asked.correlation_id
     if cid is not None:
@@ -239,14 +240,14 @@ def _close(driver: Driver, asking: Asking) -> None:
         driver.after(lambda: _tell(driver, lambda: driver.store.close_wait(name, cid, record, address)))
 
 
-async def _tell(driver: Driver, call: Callable[[], Awaitable[None]]) -> None:
+async def _tell(driver: Recorder, call: Callable[[], Awaitable[None]]) -> None:
     try:
         await call()
     except StoreUnavailable:
         LOGGER.info("the registry was not told of an interrupt of %s that is closed: the record says it", driver.record_name)
 
 
-async def patiently(driver: Driver, call: Callable[[], Awaitable[T]]) -> T | None:
+async def patiently(driver: Recorder, call: Callable[[], Awaitable[T]]) -> T | None:
     """What the store answers, however long it is away; None where the record was let go of meanwhile."""
     wait = FIRST_WAIT
     while not driver.released:

@@ -12,7 +12,8 @@ from reactor.machine.events import RunStarted
 from reactor.machine.machine import Machine
 from reactor.record import facts
 from reactor.record.inputs import decode_inputs
-from reactor.run import batches, mailing, restarting
+from reactor.record.words import Unread
+from reactor.run import batches, mailing, recovering, restarting
 from reactor.run.context import call_counts
 from reactor.run.driver import Driver
 from reactor.run.failures import secret_texts
@@ -125,7 +126,7 @@ async def open_record(host: Host, claimed: Claimed) -> Driver | None:
     if isinstance(started, RunStarted) and started.restarts and loaded.seq == 1:
         return await _restarted(driver, started, loaded)
     read_all(driver, loaded)
-    driver.take_over(reading.began)
+    recovering.take_over(driver, reading.began)
     return driver
 
 
@@ -134,8 +135,9 @@ async def _restarted(driver: Driver, started: RunStarted, loaded: Loaded) -> Dri
     if any(message.kind == "restart" for message in loaded.mail):
         await restarting.inherit(driver, started)
     elif not loaded.mail:
-        await driver.writer.append("queued", release=True)
-        return None
+        answer, _ = await driver.writer.append("queued", release=True)
+        again = await driver.store.load(loaded.run) if isinstance(answer, Unread) else None  # it was let go of just now
+        return None if again is None else await _restarted(driver, started, again)
     read_all(driver, loaded)
     return driver
 

@@ -218,7 +218,7 @@ def end(runner: Runner, order: End) -> None:
     runner.ended()
 
 
-PERFORM: dict[type[Any], Callable[[Runner, Any], Coroutine[Any, Any, None] | None]] = {
+PERFORM: dict[type[Any], Callable[[Any, Any], Coroutine[Any, Any, None] | None]] = {
     Skip: skip,
     Close: close,
     CancelCall: cancel_call,

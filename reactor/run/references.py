@@ -128,9 +128,11 @@ class MadeResults(Results[T_co]):
         super().__init__(len(values) - failed, failed)
 
     def reference(self) -> bytes:
+        """The bytes that they came from."""
         return self._raw
 
     async def read(self, start: int = 0) -> AsyncIterator[tuple[int, T_co | ElementFailure]]:
+        """Index and value, or failure, of each element from `start` on."""
         for index in range(start, len(self.values)):
             yield index, self.values[index]
 
@@ -155,9 +157,11 @@ class KeptResults(Results[T_co]):
         return KeptResults(shelf, prefix, list(found), element)
 
     def reference(self) -> bytes:
+        """Where the batches lie, and how they ended."""
         return msgspec.msgpack.encode(msgspec.msgpack.Ext(KEPT, msgspec.msgpack.encode((self._prefix, self._batches))))
 
     async def read(self, start: int = 0) -> AsyncIterator[tuple[int, T_co | ElementFailure]]:
+        """Index and value, or failure, of each element from `start` on."""
         first = 0
         for number, succeeded, failed in self._batches:
             first += succeeded + failed

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from reactor.machine.state import Scope, State
     from reactor.run.driver import Driver
     from reactor.run.hosting import Host
+    from reactor.run.recorder import Recorder
     from reactor.run.view import View
 
 SUCCEEDED = (DONE, SKIPPED, RECOVERED)
@@ -116,11 +117,12 @@ async def restart(host: Host, run_id: str, from_step: str | None) -> str:
     return name
 
 
-async def let_go(driver: Driver) -> None:
+async def let_go(driver: Recorder) -> bool:
     """All that the new run does not keep is undone: it may begin. Said before the old one's last fact, so that it is never lost."""
     name = life_after(driver.run_id)
     await driver.store.deliver(name, Message("restart", b""), moves=True, operation=GO)
     driver.after(lambda: driver.host.wake(name))
+    return True
 
 
 # ---- what is kept ---------------------------------------------------------------------------------------------

@@ -27,8 +27,8 @@ class Writer:
     """The pen of one record. `seq` counts the events that the store has acknowledged."""
 
     __slots__ = (
-        "_named", "afters", "children", "data", "facts", "fence", "given_up", "messages", "name", "read_up_to", "seq", "store", "token",
-        "version",
+        "acknowledged", "afters", "begun", "children", "data", "facts", "fence", "given_up", "messages", "name", "read_up_to", "seq",
+        "store", "token", "version",
     )  # fmt: skip
 
     def __init__(self, store: Store, name: str, token: str, *, fence: int = 0, seq: int = 0) -> None:
@@ -45,12 +45,22 @@ class Writer:
         self.read_up_to = 0
         self.version: tuple[int, str] | None = None
         self.given_up = False  # nobody waits for the store any more
-        self._named = 0
+        self.begun = 0  # appends that were begun, and the last of them that was answered
+        self.acknowledged = 0
 
     def add(self, fact: Event, data: bytes) -> None:
         """Take down a fact."""
         self.facts.append(fact)
         self.data.append(data)
+
+    def withdraw(self, fact: Event | None, message: tuple[str, Message] | None) -> None:
+        """What was to be written with an append that the store refused is not said after all."""
+        for number, noted in enumerate(self.facts):
+            if noted is fact:
+                del self.facts[number], self.data[number]
+                break
+        if message is not None:
+            self.messages = [one for one in self.messages if one is not message]
 
     @property
     def is_dirty(self) -> bool:
@@ -64,13 +74,13 @@ class Writer:
 
         Raises StoreUnavailable where that was given up, TooLarge where it can never be.
         """
-        self._named += 1
+        self.begun += 1
         facts, afters, version = self.facts, self.afters, self.version
         order = Append(
             run=self.name,
             token=self.token,
             seq=self.seq,
-            op=f"{self.token}:{self.seq}:{self._named}",
+            op=f"{self.token}:{self.seq}:{self.begun}",
             events=tuple(self.data),
             status=status,
             due=due,
@@ -84,6 +94,7 @@ class Writer:
         )
         self.facts, self.data, self.messages, self.children, self.afters = [], [], [], [], []
         answer = await self._written(order)
+        self.acknowledged = self.begun
         if isinstance(answer, Appended):
             self.seq = answer.seq
             self.version = None if self.version is version else self.version
