@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 
 
 async def cancel_all(host: Host) -> None:
-    """Cancel all runs that are driven here, and wait until they are undone."""
+    """Cancel all runs that are driven here, and wait until they are undone. No other run begins meanwhile."""
+    host.takes_runs = False
     for driver in _runs(host):
         driver.is_queued = False
         driver.tell(StopRequested(host.site.now(), "", "cancel", "the engine closed"))
