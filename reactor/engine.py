@@ -19,7 +19,6 @@ from reactor.errors import Expired, NeedsEngine, ReactorError, RunConflict, Wron
 from reactor.machine.events import RunStarted
 from reactor.plan.compile import plan_of
 from reactor.record.codec import same
-from reactor.record.definitions import definition_data
 from reactor.record.inputs import decode_inputs, encode_inputs
 from reactor.record.sealing import Sealer
 from reactor.record.words import NewRecord
@@ -29,6 +28,7 @@ from reactor.run.checking import checked_id, checked_observers, checked_status, 
 from reactor.run.finding import Page, check_where, indexed_inputs, texts_of
 from reactor.run.handle import Run
 from reactor.run.hosting import Host, new_driver
+from reactor.run.refusing import tell_definition
 from reactor.run.session import FOREVER, Session
 from reactor.run.shielding import shielded
 from reactor.run.site import SETTLE, Site
@@ -174,7 +174,6 @@ class Engine:
         self._unwatch: Callable[[], None] | None = None
         self._served: dict[str, type[Reactor]] = {}
         self._expires_at = 0.0  # when what is past retention is looked for again
-        self._told: set[str] = set()  # fingerprints whose definition the store has
         for reactor in reactors:
             self._serve(reactor)
 
@@ -199,7 +198,6 @@ class Engine:
         except BaseException:
             await store.close()
             raise
-        self._told.clear()
         self._expires_at = site.clock()
         host = Host(site, store, session, self._sealer, observers=self._observers)
         host.plan_for = self._plan
@@ -294,7 +292,7 @@ class Engine:
         run_id = f"{plan.name}:{checked_id(id)}"
         seconds = None if deadline is None else as_seconds(deadline, "deadline", zero=True)
         record = self._record(run_id, reactor, plan, checked_tags(tags))
-        await self._tell_definition(plan)
+        await tell_definition(host, plan)
         driver = new_driver(host, run_id, decode_inputs(type(reactor), record.inputs, self._sealer, run_id), plan)
         driver.note(self._started(run_id, driver.reactor, plan, seconds, record.tags))
         answer = await host.make(driver, replace(record, token=driver.writer.token))
@@ -330,12 +328,6 @@ class Engine:
                 f"{loaded.run} exists with other inputs", fix="use another id, or `get` the run that is there; the same id is the same run"
             )
         return Run(host, await restarting.latest_life(host, loaded.run), host.drivers.get(loaded.run))
-
-    async def _tell_definition(self, plan: Plan) -> None:
-        """What draws a run of this code where the code is not at hand: once."""
-        if plan.fingerprint not in self._told:
-            await self._open_host().store.put_definition(plan.fingerprint, definition_data(plan))
-            self._told.add(plan.fingerprint)
 
     @overload
     async def get(self, run_id: str, /) -> Run[Any]: ...

@@ -61,6 +61,7 @@ class Host:
         self.served: dict[str, type[Reactor]] = {}
         self.plan_for: Callable[[type[Reactor]], Plan] = plan_of
         self.drivers: dict[str, Driver] = {}
+        self.told: set[str] = set()  # fingerprints whose definitions the store has
         self.stalled: dict[str, Claimed] = {}  # ours, and not to be driven: nobody can read them
         self.wakings = Wakings(site.loop)
         self.is_closing = False

@@ -19,7 +19,7 @@ from reactor.run.driver import Driver
 from reactor.run.failures import secret_texts
 from reactor.run.loading import Reading
 from reactor.run.mapping import Elements, MapRun
-from reactor.run.refusing import fitted, see_that_it_fits
+from reactor.run.refusing import fitted, see_that_it_fits, tell_definition
 from reactor.run.writer import Writer
 
 if TYPE_CHECKING:
@@ -119,6 +119,7 @@ async def open_record(host: Host, claimed: Claimed) -> Driver | None:
     plan = host.plan_for(cls)
     writer = Writer(host.store, claimed.run, claimed.token, fence=claimed.fence, seq=loaded.seq)
     if loaded.fingerprint != plan.fingerprint or loaded.version != plan.definition.version:
+        await tell_definition(host, plan)
         writer.version = (plan.definition.version, plan.fingerprint)
     opening = Opening(host)
     driver, reading = await (opening.run(cls, loaded, writer) if loaded.parent is None else opening.batch(loaded, writer))

@@ -25,7 +25,7 @@ from reactor.machine.events import (
 from reactor.machine.events import Halted as HaltedFact
 from reactor.machine.machine import Machine
 from reactor.record import facts
-from reactor.record.definitions import read_definition
+from reactor.record.definitions import definition_data, read_definition
 from reactor.record.inputs import decode_inputs
 from reactor.record.words import Append, Unread
 from reactor.run.context import LOGGER
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from reactor.define.outcomes import Outcome
     from reactor.define.reactor import Reactor
     from reactor.machine.state import State
+    from reactor.plan.plan import Plan
     from reactor.record.words import Claimed, Loaded
     from reactor.run.hosting import Host
 
@@ -65,6 +66,13 @@ async def fitted(host: Host, loaded: Loaded, machine: Machine, reactor: Callable
     if error is not None:
         raise error
     return readings[0]
+
+
+async def tell_definition(host: Host, plan: Plan) -> None:
+    """What draws a run of this code where the code is not at hand, and what other code is compared with: before a record names it."""
+    if plan.fingerprint not in host.told:
+        await host.store.put_definition(plan.fingerprint, definition_data(plan))
+        host.told.add(plan.fingerprint)
 
 
 async def see_that_it_fits(host: Host, run: str) -> None:
@@ -102,8 +110,12 @@ def _bare(error: ReactorError) -> ReactorError:
 
 async def _refuse_root(host: Host, claimed: Claimed, error: ReactorError) -> None:
     """A batch that does not fit stops its run, too: nobody looks at a batch."""
-    if claimed.run == claimed.root or claimed.root in host.drivers:
+    if claimed.run == claimed.root:
         return
+    driver = host.drivers.get(claimed.root)
+    if driver is not None:
+        await driver.release()
+        host.lost(driver, went_back=False)
     root = await host.store.claim_run(host.session.id, claimed.root)
     if root is not None:
         host.wakings.failed[root.run] = _bare(error)

@@ -28,7 +28,7 @@ from reactor.run import commanding
 from reactor.run.fitting import is_whole
 from reactor.run.mailing import letter
 from reactor.run.references import KeptResults, chunk_of, prefix_of
-from reactor.run.refusing import why_not
+from reactor.run.refusing import tell_definition, why_not
 from reactor.run.values import element_type
 from reactor.run.view import HEAD, batch_of, view_of
 
@@ -106,6 +106,7 @@ async def restart(host: Host, run_id: str, from_step: str | None) -> str:
         index=host.index_of(view.reactor),
         events=(facts.encode(started),),
     )
+    await tell_definition(host, plan)
     answer = await host.store.create(record)
     if answer == "expired":
         raise UnknownRun(f"{name} was there, and is past retention")

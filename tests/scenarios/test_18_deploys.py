@@ -574,6 +574,51 @@ async def test_elements_that_wait_stop_the_run_under_code_that_does_not_fit(stor
     assert sorted(calls) == ["charge", "charge"]
 
 
+def busy(child: type[Reactor], number: int) -> type[Reactor]:
+    """Elements that wait, and a step of the run itself that is at work once a person said so."""
+
+    class Busy(Reactor, name="busy", version=number):
+        @map_over([1], batch_size=1)
+        async def pay(self, amount: int) -> child:  # type: ignore[valid-type]
+            return child(amount=amount)
+
+        @interrupt
+        async def word(self) -> Ask[Verdict]:
+            return Ask()
+
+        @step
+        async def work(self, word: Verdict = word.result) -> str:
+            calls.append("work")
+            gates["reached"].set()
+            await gates["opened"].wait()
+            return "worked"
+
+        @step
+        async def output(self, paid: Results[str] = pay.result, work: str = work.result) -> str:
+            return " ".join([work, *await paid.all()])
+
+    return Busy
+
+
+async def test_a_run_at_work_is_let_go_of_when_a_batch_does_not_fit(store):
+    """It is one run: what is in flight is cut off, and made again by code that fits."""
+    old, bad, new = busy(Charge, 1), busy(ChargeUndoless, 2), busy(ChargeRenamed, 3)
+    async with deployed(store, old) as engine:
+        assert isinstance(await engine.run(old(), id="1"), Parked)
+    async with deployed(store, bad) as engine:
+        run = await engine.get("busy:1")
+        await engine.signal(bad.word, Verdict(fine=True), run_id=run.id)
+        await gates["reached"].wait()
+        await engine.signal(ChargeUndoless.confirm, Verdict(fine=True), correlation_id="charge 1")
+        await until_is(run, "incompatible")
+        with pytest.raises(Incompatible, match="unfit-undo"):
+            await run.outcome(timeout=20)
+    gates["opened"].set()
+    async with deployed(store, new) as engine:
+        assert await (await engine.get("busy:1")).result(timeout=20) == "worked c1 r"
+    assert sorted(calls) == ["charge", "work", "work"]
+
+
 def summed(kind: Any, number: int) -> type[Reactor]:
     """A map, a person's word, and a step that reads what the map left."""
 
