@@ -327,7 +327,8 @@ class Engine:
             raise RunConflict(
                 f"{loaded.run} exists with other inputs", fix="use another id, or `get` the run that is there; the same id is the same run"
             )
-        return Run(host, await restarting.latest_life(host, loaded.run), host.drivers.get(loaded.run))
+        name = await restarting.latest_life(host, loaded.run)
+        return Run(host, name, host.drivers.get(name))
 
     @overload
     async def get(self, run_id: str, /) -> Run[Any]: ...
@@ -342,7 +343,8 @@ class Engine:
         run_id = args[0] if len(args) == 1 else f"{definition_of(args[0]).name}:{args[1]}"
         if run_id not in host.drivers:
             await self._see(run_id)
-        return Run(host, await restarting.latest_life(host, run_id), host.drivers.get(run_id))
+        name = run_id if "~" in run_id else await restarting.latest_life(host, run_id)
+        return Run(host, name, host.drivers.get(name))
 
     async def find(  # noqa: PLR0913  # the face's words, by keyword
         self,
