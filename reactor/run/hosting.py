@@ -283,10 +283,6 @@ class Host:
         self.enter(driver)
         driver.pump()
 
-    def fingerprint_of(self, reactor: str) -> str:
-        """Of the code that serves runs of this name."""
-        return self.plan_for(self.served[reactor]).fingerprint
-
     async def _open_again(self, driver: Recorder) -> None:
         writer = driver.writer
         loaded = await self.store.load(writer.name, after=1 << 62)

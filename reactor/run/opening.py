@@ -19,7 +19,7 @@ from reactor.run.driver import Driver
 from reactor.run.failures import secret_texts
 from reactor.run.loading import Reading
 from reactor.run.mapping import Elements, MapRun
-from reactor.run.refusing import fitted, see_that_it_fits, tell_definition
+from reactor.run.refusing import fingerprint_of, fitted, see_that_it_fits, tell_definition
 from reactor.run.writer import Writer
 
 if TYPE_CHECKING:
@@ -43,6 +43,10 @@ class Onlooker:
         self.secrets: tuple[str, ...] = ()
         self.counts_around = "" if batch is None else batch.map_run.runner.counts_around + _counts(batch.map_run)
         self.maps: dict[str, MapRun] = {}
+        self.originals: dict[str, BaseException] = {}
+
+    def crash(self, error: BaseException) -> None:
+        """A batch broke here, by a mistake of ours: the log has it, and who drives the run around it cannot be told."""
 
     @property
     def deadline(self) -> float | None:
@@ -93,7 +97,7 @@ class Opening:
     async def batch(self, loaded: Loaded, writer: Writer) -> tuple[Driver, Reading]:
         """Of a batch."""
         started: Any = facts.decode(loaded.events[0])[0]
-        is_other = loaded.fingerprint != self.host.fingerprint_of(loaded.reactor)
+        is_other = loaded.fingerprint != fingerprint_of(self.host, loaded.reactor)
         if is_other and loaded.root not in self.host.drivers:
             await see_that_it_fits(self.host, loaded.root)
         map_run = await batch_frame(self.host, loaded.parent or "", started.address)

@@ -58,7 +58,7 @@ async def fitted(host: Host, loaded: Loaded, machine: Machine, reactor: Callable
         readings.append(reading)
         return machine.state
 
-    code, old = host.fingerprint_of(loaded.reactor), None
+    code, old = fingerprint_of(host, loaded.reactor), None
     if loaded.fingerprint != code:
         data = await host.store.definition(loaded.fingerprint)
         old = None if data is None else read_definition(data)
@@ -66,6 +66,11 @@ async def fitted(host: Host, loaded: Loaded, machine: Machine, reactor: Callable
     if error is not None:
         raise error
     return readings[0]
+
+
+def fingerprint_of(host: Host, reactor: str) -> str:
+    """Of the code that serves runs of this name here."""
+    return host.plan_for(host.served[reactor]).fingerprint
 
 
 async def tell_definition(host: Host, plan: Plan) -> None:
@@ -94,7 +99,7 @@ async def give_back(host: Host, claimed: Claimed, error: ReactorError) -> None:
     else:
         host.wakings.failed[claimed.run] = _bare(error)
         if isinstance(error, Incompatible) and (error.rule or error.code in OTHER_CODE):
-            await host.store.refuse(claimed.run, claimed.token, host.fingerprint_of(claimed.reactor))
+            await host.store.refuse(claimed.run, claimed.token, fingerprint_of(host, claimed.reactor))
             await _refuse_root(host, claimed, error)
         else:
             await _put_off(host, claimed)
@@ -119,7 +124,7 @@ async def _refuse_root(host: Host, claimed: Claimed, error: ReactorError) -> Non
     root = await host.store.claim_run(host.session.id, claimed.root)
     if root is not None:
         host.wakings.failed[root.run] = _bare(error)
-        await host.store.refuse(root.run, root.token, host.fingerprint_of(root.reactor))
+        await host.store.refuse(root.run, root.token, fingerprint_of(host, root.reactor))
         host.wakings.changed(root.run)
 
 

@@ -326,9 +326,10 @@ async def test_code_that_does_not_fit_is_not_asked_again(store):
     for _ in range(2):
         async with deployed(store, Removed) as engine:
             run = await engine.get("shop:1")
-            with pytest.raises(Incompatible):
+            with pytest.raises(Incompatible, match="unfit-begun"):
                 await run.outcome(timeout=20)
             assert await run.status() == "incompatible"
+            assert [one.id for one in (await engine.find(status="incompatible")).items] == ["shop:1"]
 
 
 async def test_what_may_be_asked_of_an_incompatible_run(store):
