@@ -5,6 +5,7 @@ A class is served by an engine of the command's own, over the command's store; a
 
 from __future__ import annotations
 
+import importlib
 import os
 import tomllib
 from dataclasses import dataclass
@@ -19,7 +20,7 @@ from reactor.cli.targets import load_any
 from reactor.cli.text import clean, listed
 from reactor.define.reactor import Reactor, definition_of
 from reactor.engine import Engine
-from reactor.record.sealing import keys_from
+from reactor.record.sealing import Sealer, keys_from
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -85,7 +86,7 @@ def load_app(said: str) -> App:
     if isinstance(found, type) and issubclass(found, Reactor) and found is not Reactor:
         return App(said, (found,))
     if isinstance(found, Engine):
-        return App(said, tuple(dict.fromkeys(found._served.values())), found)
+        return App(said, tuple(dict.fromkeys(found._served.values())), found)  # noqa: SLF001  # a guest of every room
     kind = f"the class {clean(found.__name__, 60)}" if isinstance(found, type) else f"an object of type {clean(type(found).__name__, 60)}"
     raise Problem(f"{clean(said)} is {kind}", FORM, "fix: name a Reactor class, or an Engine with its `reactors`", code="not-an-app")
 
@@ -114,7 +115,7 @@ def store_of(app: App | None, said: str | None) -> str:
     """The URL of the store that a command means. Raises `Problem` where an engine's own and the one that was said differ."""
     if app is None or app.engine is None:
         return said or DEFAULT
-    own = app.engine._url
+    own = app.engine._url  # noqa: SLF001  # a guest of every room
     if said is not None and said != own:
         raise Problem(f"{clean(app.said)} is an engine with a store of its own", "fix: leave out --store (and REACTOR_STORE)", code="usage")
     return own
@@ -125,6 +126,14 @@ def engine_for(app: App, url: str, *, plain_secrets: bool, observers: Sequence[A
     if app.engine is not None:
         return app.engine
     return Engine(url, reactors=app.reactors, observers=observers, sweep=False, keys=keys(), plain_secrets=plain_secrets)
+
+
+def sealer_for(app: App | None = None) -> Sealer:
+    """Who opens what is secret in a record, so that it can be masked: the author's engine, or the keys of REACTOR_KEYS."""
+    if app is not None and app.engine is not None:
+        return app.engine._sealer  # noqa: SLF001  # a guest of every room
+    given = keys()
+    return Sealer(given, plain=True, cipher=importlib.import_module("reactor.record.aesgcm").AesGcm if given else None)
 
 
 def keys() -> tuple[bytes, ...]:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import click
 
-from reactor.cli.apps import app_option, engine_for, store_of
+from reactor.cli.apps import app_option, engine_for, sealer_for, store_of
 from reactor.cli.board import Board
 from reactor.cli.endings import CODES, how_to_answer, word_of
 from reactor.cli.following import follow
@@ -100,14 +100,14 @@ async def _asked(said: Said, app: App, act: Act, codes: Mapping[str, int], out: 
         if said.no_wait:
             click.echo(f"{run.id}: it is told", err=True)
             return 0
-        outcome = await _followed(run, reading, out, said.how)
+        outcome = await _followed(run, reading, out, said.how, reading.secret_texts(sealer_for(app)))
     if isinstance(outcome, Parked):
         for line in how_to_answer(outcome, app.said, url if url != DEFAULT else None):
             click.echo(line, err=True)
     return codes[word_of(outcome)]
 
 
-async def _followed(run: Run[Any], reading: Reading, out: TextIO, how: Mapping[str, bool]) -> Outcome[Any]:
+async def _followed(run: Run[Any], reading: Reading, out: TextIO, how: Mapping[str, bool], secrets: tuple[str, ...] | None) -> Outcome[Any]:
     """Show a run from where it stood, or, where it is another one by now, from its beginning."""
     is_same = run.id == reading.run
     board = reading.board if is_same else Board(reading.loaded.reactor, reading.names)
@@ -115,7 +115,7 @@ async def _followed(run: Run[Any], reading: Reading, out: TextIO, how: Mapping[s
     report = report_for(board, out, how)
     try:
         outcome = await follow(run, board, report, len(reading.events) if is_same else 0)
-        await tell_end(report, outcome, reading.secret_texts())
+        await tell_end(report, outcome, secrets)
     finally:
         report.close()
     return outcome

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -19,6 +20,8 @@ from reactor.cli.reports import Output
 from reactor.cli.stores import opened
 from reactor.cli.text import clean
 from reactor.cli.values import as_json
+from reactor.define.waiting import wait_names
+from reactor.record.keeping import root_of
 
 if TYPE_CHECKING:
     from reactor.cli.answering import Chosen
@@ -49,44 +52,47 @@ def signal(interrupt: str, said_payload: str | None, source: str | None, **rest:
     said = Said(**rest)
     app = needed_app(said.app, "answer an interrupt")
     if said.run_id == ANY:
-        _signal_any(said, app, interrupt, said_payload, source, ids)
-        return
-    reading = _reading(said, app)
-    chosen = choose([app.serving(reading.loaded.reactor)], interrupt, reading.story.children)
-    body = payload(chosen, said_payload, source)
-    waits = [one for one in reading.story.waiting if one.step == interrupt]
-    ids["correlation_id"] = ids["correlation_id"] or (waits[0].correlation_id if waits else None)
+        if not ids["correlation_id"]:
+            raise Problem("- is no run", "fix: say its whole name, or which --correlation-id is answered", code="usage")
+        chosen = choose(app.reactors, interrupt, {})
+        body = payload(chosen, said_payload, source)
+        found = asyncio.run(_run_waiting(said, app, chosen, ids["correlation_id"]))
+        if found is None:
+            asyncio.run(_deliver_early(said, app, chosen, body, ids))
+            return
+        said = replace(said, run_id=found)
+    else:
+        reading = _reading(said, app)
+        chosen = choose([app.serving(reading.loaded.reactor)], interrupt, reading.story.children)
+        body = payload(chosen, said_payload, source)
+        waits = [one for one in reading.story.waiting if one.step == interrupt]
+        ids["run_id"] = reading.run
+        ids["correlation_id"] = ids["correlation_id"] or (waits[0].correlation_id if waits else None)
 
     async def act(engine: Engine, run: Run[Any]) -> Run[Any]:
-        await _delivered(engine, chosen, body, {**ids, "run_id": run.id})
+        await _delivered(engine, chosen, body, ids)
         return run
 
     ask(said, app, act)
 
 
-def _signal_any(said: Said, app: App, interrupt: str, text: str | None, source: str | None, ids: dict[str, Any]) -> None:
-    """Answer whichever run waits, or will wait, for a correlation id."""
-    if not ids["correlation_id"]:
-        raise Problem("- is no run", "fix: say its whole name, or which --correlation-id is answered", code="usage")
-    chosen = choose(app.reactors, interrupt, {})
-    body = payload(chosen, text, source)
-
-    async def found() -> str | None:
-        async with engine_for(app, store_of(app, said.store), plain_secrets=said.plain_secrets) as engine:
-            return await _delivered(engine, chosen, body, ids)
-
-    run_id = asyncio.run(found())
-    if run_id is None or said.no_wait:
-        return
-
-    async def act(_engine: Engine, run: Run[Any]) -> Run[Any]:
-        return run
-
-    ask(Said(run_id, *[getattr(said, name) for name in Said.__dataclass_fields__ if name != "run_id"]), app, act)
+async def _run_waiting(said: Said, app: App, chosen: Chosen, correlation_id: str) -> str | None:
+    """The run that asked under this correlation id; None where nobody did."""
+    async with opened(store_of(app, said.store)) as store:
+        for name in wait_names(chosen.cls, chosen.node.name):
+            found = await store.find_waiting(name, correlation_id)
+            if found is not None:
+                return root_of(found[0])
+    return None
 
 
-async def _delivered(engine: Engine, chosen: Chosen, body: bytes, ids: dict[str, Any]) -> str | None:
-    """Signal it, and say what became of it; the run that has it."""
+async def _deliver_early(said: Said, app: App, chosen: Chosen, body: bytes, ids: dict[str, Any]) -> None:
+    async with engine_for(app, store_of(app, said.store), plain_secrets=said.plain_secrets) as engine:
+        await _delivered(engine, chosen, body, ids)
+
+
+async def _delivered(engine: Engine, chosen: Chosen, body: bytes, ids: dict[str, Any]) -> None:
+    """Signal it, and say what became of it."""
     delivery = await engine.signal_json(chosen.interrupt, body, **ids)
     words = {
         "accepted": "accepted",
@@ -94,7 +100,6 @@ async def _delivered(engine: Engine, chosen: Chosen, body: bytes, ids: dict[str,
         "duplicate": "known already: nothing was changed",
     }
     click.echo(f"{clean(chosen.node.name)}: {words[delivery.status]}", err=True)
-    return delivery.run_id
 
 
 @click.command(short_help="Cancel a run, and undo what it did.")

@@ -18,17 +18,18 @@ from reactor.cli.text import clean
 from reactor.cli.values import blotted
 from reactor.define.problems import leaves_of
 from reactor.define.wording import MASK
-from reactor.errors import Incompatible
+from reactor.errors import Incompatible, ReactorError
 from reactor.machine.events import CallSucceeded, Compensated, Kept, Skipped
 from reactor.record import facts
 from reactor.record.definitions import DefinitionData, ReactorData, read_definition
 from reactor.record.keeping import life_of
-from reactor.record.sealing import is_sealed
+from reactor.record.sealing import Whose, is_sealed
 from reactor.run.observe import Event
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from reactor.record.sealing import Sealer
     from reactor.record.store import Loaded, Store
 
 TERMINAL = frozenset({"succeeded", "failed", "halted", "cancelled", "undone", "superseded"})
@@ -87,13 +88,13 @@ class Reading:
             return dict.fromkeys(stored, UNKNOWN)
         return {name: MASK if name in secret else plain(bytes(raw)) for name, raw in stored.items()}
 
-    def output(self) -> Any:
+    def output(self, sealer: Sealer) -> Any:
         """The output of a run that succeeded, as JSON-ready data, without secrets; None where it lies elsewhere."""
         address, is_secret = self._output_address()
         raw = self.raws.get(address)
         if raw is None:
             return None
-        texts = self.secret_texts()
+        texts = self.secret_texts(sealer)
         if is_secret is None or texts is None:
             return UNKNOWN
         return MASK if is_secret else blotted(plain(raw), texts)
@@ -102,16 +103,18 @@ class Reading:
         """The names of secret inputs; None where nothing says which they are."""
         return None if self.definition is None else {one.name for one in self.definition.root.inputs if one.secret}
 
-    def secret_texts(self) -> tuple[str, ...] | None:
-        """What secret inputs would show as in an output; None where that cannot be known: they are sealed."""
+    def secret_texts(self, sealer: Sealer) -> tuple[str, ...] | None:
+        """What secret inputs would show as in an output; None where that cannot be known: they are sealed with other keys."""
         secret = self._secret_names()
         if secret is None:
             return None
-        stored = _fields(self.loaded.inputs)
-        raws = [bytes(stored[name]) for name in secret if name in stored]
-        if any(is_sealed(raw) for raw in raws):
-            return None
-        found = {text for raw in raws for text in leaves_of(plain(raw))}
+        found: set[str] = set()
+        for name, raw in _fields(self.loaded.inputs).items():
+            if name in secret:
+                try:
+                    found.update(leaves_of(plain(sealer.open(bytes(raw), Whose(self.run, "", name)))))
+                except ReactorError:
+                    return None
         return tuple(sorted(found, key=len, reverse=True))
 
     def _output_address(self) -> tuple[str, bool | None]:

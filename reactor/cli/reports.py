@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 EVERY = 2.0  # seconds of the run between two lines about one map
 MOST_ELEMENTS = 10  # failed elements of one map that get a line
 
-SILENT = frozenset({"call_started", "map_opened"})
+SILENT = frozenset({"call_started", "map_opened", "signal_kept"})
 BATCHES = frozenset({"batch_started", "batch_settled", "batch_undo_started", "batch_undone"})
 WORDS = {"recovered": "recovered by its compensate", "stuck": "NOT UNDONE", "undoing": "undoing", "skipped": "skipped"}
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from reactor.cli.apps import sealer_for
 from reactor.cli.doctor import Finding, examine, lines, refused
 from reactor.cli.listing import as_line, checked_status, find, table, time_from
 from reactor.cli.moving import COMMANDS
@@ -77,11 +78,11 @@ def get(run_id: str, store: str | None, as_one: bool) -> None:  # noqa: FBT001  
         async with opened(store or DEFAULT) as there:
             now = await there.now()
             if as_one:
-                Output(sys.stdout).line(as_json(as_object(await read(there, run_id))))
+                Output(sys.stdout).line(as_json(as_object(await read(there, run_id), sealer_for())))
                 return
             reading = await begin(there, run_id)
             reading.take(reading.loaded)
-            tell(reading, sys.stdout, now)
+            tell(reading, sealer_for(), sys.stdout, now)
 
     asyncio.run(main())
 

@@ -17,11 +17,12 @@ if TYPE_CHECKING:
 
     from reactor.cli.records import Reading
     from reactor.define.outcomes import Waiting
+    from reactor.record.sealing import Sealer
 
 LONG = 400  # characters of one input
 
 
-def as_object(reading: Reading) -> dict[str, Any]:
+def as_object(reading: Reading, sealer: Sealer) -> dict[str, Any]:
     """A run for programs: what it is, why it waits, what came of it, and its events."""
     loaded, story = reading.loaded, reading.story
     outcome = story.outcome(reading.status)
@@ -41,12 +42,12 @@ def as_object(reading: Reading) -> dict[str, Any]:
         "in_flight": [{"address": at, "call": call, "attempt": n, "since": since} for at, (since, n, call) in story.calls.items()],
         "retrying": [{"address": at, "call": call, "attempt": n, "due": due} for at, (due, n, call) in story.due.items()],
         "mail": [message.kind for message in loaded.mail],
-        "outcome": None if outcome is None else as_data(outcome, reading.output()),
+        "outcome": None if outcome is None else as_data(outcome, reading.output(sealer)),
         "events": [as_event(event) for event in reading.events],
     }
 
 
-def tell(reading: Reading, out: TextIO, now: float) -> None:
+def tell(reading: Reading, sealer: Sealer, out: TextIO, now: float) -> None:
     """A run for people: a head, its timeline, its end. The board must not have its events yet: they are told as it takes them in."""
     report = PlainReport(reading.board, out)
     for line in [*_head(reading, now), *_open(reading, now), ""]:
@@ -59,7 +60,7 @@ def tell(reading: Reading, out: TextIO, now: float) -> None:
     elif reading.status == "superseded":
         report.notice(f"{clean(reading.run)} superseded: a restart took over")
     elif reading.status == "succeeded":
-        report.end(outcome, reading.output())
+        report.end(outcome, reading.output(sealer))
     else:
         for _, text in [summary(reading.board, outcome), *card(reading.board, outcome)]:
             report.notice(text)

@@ -6,6 +6,7 @@ import asyncio
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from reactor.cli.apps import sealer_for
 from reactor.cli.endings import CODES, word_of
 from reactor.cli.records import TERMINAL, begin
 from reactor.cli.showing import report_for
@@ -88,5 +89,5 @@ def _told(reading: Reading, report: Report) -> int:
     if outcome is None:
         report.notice(f"{reading.run} {reading.status}")
         return 0
-    report.end(outcome, reading.output() if word_of(outcome) == "succeeded" else None)
+    report.end(outcome, reading.output(sealer_for()) if word_of(outcome) == "succeeded" else None)
     return CODES[word_of(outcome)]

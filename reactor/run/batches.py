@@ -256,6 +256,9 @@ def settlement(driver: Recorder, status: str) -> Settlement:
     root = state.root
     folded = mapping.fold(root)
     failure = root.failures.get(root.failed) if root.failed >= 0 else None
+    original = driver.originals.get(root.failed_at) or driver.originals.get(root.names[root.failed])
+    if failure is not None and original is not None:
+        map_run.runner.originals.setdefault(root.failed_at, original)
     told = BatchSettled(
         driver.site.now(),
         map_run.address,

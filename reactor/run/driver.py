@@ -16,7 +16,7 @@ from reactor.errors import StepCancelled, StoreUnavailable
 from reactor.machine.commands import Call, End
 from reactor.machine.events import CallFailed, CallStarted
 from reactor.machine.parking import is_parked
-from reactor.run import batches, mailing, recovering
+from reactor.run import batches, mailing, recovering, runner
 from reactor.run.arguments import code_of
 from reactor.run.failures import failure_of
 from reactor.run.perform import launch, let_go, prepare
@@ -89,7 +89,8 @@ class Driver(Recorder):
         await self._drive()
 
     async def _drive(self) -> None:
-        """Take orders until a call of this lane begins, or nothing is due."""
+        """Take orders until a call of this lane begins, or nothing is due. It keeps the loop to itself for a slice at most."""
+        until = self.clock() + runner.SLICE
         while not self.released and not self.held and not self._driving:
             self._driving = True
             try:
@@ -103,6 +104,9 @@ class Driver(Recorder):
             self._open_others(began)
             if not await self._begun(began[0]):
                 return
+            if len(began) > 1 or self.clock() > until:
+                await asyncio.sleep(0)  # what begins together is called before what follows from the first of it
+                until = self.clock() + runner.SLICE
         else:
             return
         if began is not None:
@@ -185,11 +189,13 @@ class Driver(Recorder):
 
     # ---- calls ------------------------------------------------------------------------------------------------
 
-    async def _call(self, one: Prepared, others: Sequence[Prepared] = ()) -> None:
+    async def _call(self, one: Prepared, others: Sequence[Prepared] = (), *, alone: bool = False) -> None:
         """A lane of its own for one call; it goes on as any lane. The others get theirs."""
         for other in others:
             self._open(self._call(other))
         if await self._begun(one):
+            if not alone:
+                await asyncio.sleep(0)
             await self._drive()
 
     async def _begun(self, one: Prepared) -> bool:
@@ -244,7 +250,7 @@ class Driver(Recorder):
         if self._ending is not None:
             self.machine.state.orders.append(self._ending)
         if began:
-            self._open(self._call(began[0], began[1:]))
+            self._open(self._call(began[0], began[1:], alone=len(began) == 1))
         return None
 
     # ---- mail -------------------------------------------------------------------------------------------------

@@ -54,17 +54,19 @@ def encoded(interrupt: Interrupt[Any], payload: Any) -> bytes:
 def encoded_json(interrupt: Interrupt[Any], body: bytes) -> bytes:
     """The same for a JSON body that nobody has checked yet. Raises PayloadInvalid."""
     declared = definition_of_interrupt(interrupt).returns
+    try:
+        given = msgspec.json.decode(body)
+    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
+        said = str(error)
+        raise PayloadInvalid(
+            f"what came for `{_name(interrupt)}` is no JSON: {said}", code="payload-not-json", fix="send one JSON value"
+        ) from None
     value: Any = None
     problems: tuple[tuple[str, str], ...] = ()
     try:
         value = msgspec.json.decode(body, type=Any if declared is None else declared, dec_hook=decode_foreign)
     except msgspec.ValidationError as error:
-        problems = tuple(_problems(declared, msgspec.json.decode(body), str(error)))
-    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
-        said = str(error)
-        raise PayloadInvalid(
-            f"what came for `{_name(interrupt)}` is no JSON: {said}", code="payload-not-json", fix="send one JSON value"
-        ) from None
+        problems = tuple(_problems(declared, given, str(error)))
     if problems:
         raise refusal(interrupt, problems)
     return encoded(interrupt, value)

@@ -112,6 +112,8 @@ class Recorder(Runner):
         state = self.machine.state
         if state.ended is not None:
             return state.ended
+        if self.broken:
+            return "stuck"
         if self.is_queued:
             return "queued"
         return "running" if state.root.phase == FORWARD or state.root.quiet else "rolling_back"

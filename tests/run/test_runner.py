@@ -14,7 +14,7 @@ from reactor import Continue, Engine, Reactor, Retry, StepError, WrongState, map
 from reactor.machine.events import RunStarted, StopRequested
 from reactor.machine.machine import Machine
 from reactor.plan.compile import plan_of
-from reactor.run import perform, runner
+from reactor.run import driver, perform, runner
 from reactor.run.runner import Runner
 from reactor.run.site import Site
 from reactor.run.slots import Slots
@@ -317,14 +317,14 @@ async def test_whoever_awaits_a_reactor_is_told_too(broken):
 
 async def test_a_mistake_of_ours_in_a_batch_breaks_the_run_around_it(monkeypatch):
     """At any depth: nobody waits for a batch alone."""
-    real = runner.begin
+    real = driver.launch
 
-    def begin(driver, *args):
-        if driver.batch is not None:
+    def launch(around, *args):
+        if around.batch is not None:
             raise Oops
-        return real(driver, *args)
+        return real(around, *args)
 
-    monkeypatch.setattr(runner, "begin", begin)
+    monkeypatch.setattr(driver, "launch", launch)
     async with Engine() as engine:
         with pytest.raises(Oops):
             await engine.run(Maps())
