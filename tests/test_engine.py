@@ -211,7 +211,7 @@ async def test_closing_undoes_what_is_going_on():
     async with Engine() as engine:
         run = await engine.start(Uses(number=7))
         await asyncio.sleep(1)
-    assert await run.outcome() == Cancelled("the engine closed", run.id, [])
+    assert await run.outcome() == Cancelled("the engine closed", run.id, ())
     assert LOG == ["undo 7", "closed"]
 
 

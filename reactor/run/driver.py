@@ -73,8 +73,11 @@ class Driver(Recorder):
         else:
             mine(self, order)
 
-    async def _aside(self, later: Coroutine[Any, Any, None]) -> None:
-        self._asides += 1
+    def _aside(self, later: Coroutine[Any, Any, None]) -> Coroutine[Any, Any, None]:
+        self._asides += 1  # from now on, not from its first turn: the run is not at rest
+        return self._beside(later)
+
+    async def _beside(self, later: Coroutine[Any, Any, None]) -> None:
         try:
             await later
         finally:
@@ -156,7 +159,7 @@ class Driver(Recorder):
         self._ending = None
         while not self.released:
             now = self.clock()
-            order = take(now + self.site.offset, slots is None or self.granted > 0 or slots.any_free())
+            order = take(now + self.site.offset, not self.hushed and (slots is None or self.granted > 0 or slots.any_free()))
             if order is None:
                 return
             if isinstance(order, Call):

@@ -64,7 +64,7 @@ class Run(Generic[T]):
         self.reactor = run_id.partition(":")[0]
 
     def __repr__(self) -> str:
-        return f"<Run {self.id}>"
+        return f"<Run {self.id!s}>"
 
     async def status(self) -> Status:
         """Where it stands now."""

@@ -45,6 +45,7 @@ if TYPE_CHECKING:
 
 CLAIMS = 100  # records in one claim
 RESTLESS = 0.05  # seconds between two claims that hints ask for
+SOON = 0.001  # seconds: clocks are not read twice at the same time
 QUIET = 0.02  # seconds without an append before a hint is taken for mail
 
 
@@ -140,6 +141,10 @@ class Host:
 
     def lost(self, driver: Recorder, *, went_back: bool) -> None:
         """Another drives it now, or the store lost some of it."""
+        for batch in self.drivers.values():
+            if batch.batch is not None and batch.parent_name == driver.record_name:
+                batch.hushed = False
+                batch.pump()
         self._forget(driver)
         driver.set_over()
         if went_back and not self.is_closing:
@@ -262,7 +267,9 @@ class Host:
             return False
         if loaded.version > definition_of(self.served[loaded.reactor]).version:
             return False
-        return loaded.token is None or self.session.may_claim
+        if loaded.token is not None:
+            return self.session.may_claim
+        return bool(loaded.mail) or (loaded.due is not None and loaded.due <= self.site.now() + SOON)
 
     async def _open(self, claimed: Claimed) -> None:
         """Load a record that is ours now, and drive it."""

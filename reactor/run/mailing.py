@@ -51,6 +51,7 @@ def heed(driver: Driver, message: Message) -> None:
 def stop(driver: Driver, message: Message) -> None:
     """Cancel, or a batch's map says that it stops; a halt that comes up from a batch goes on upwards."""
     fact = _read(message)
+    driver.hushed = False
     if not isinstance(fact, StopRequested) or driver.machine.state.ended is not None:
         return
     driver.note(StopRequested(driver.site.now(), "", fact.mode, fact.reason))

@@ -31,7 +31,7 @@ def outcome_of(state: State, run_id: str, originals: Mapping[str, BaseException]
         case "halted":
             return Halted(state.halted or state.reason, run_id)
         case "cancelled":
-            return Cancelled(state.reason, run_id, in_doubt_in(state))
+            return Cancelled(state.reason, run_id, tuple(in_doubt_in(state)))
         case "undone":
             return Undone(run_id)
     return failed_outcome(state, run_id, originals)
@@ -71,7 +71,8 @@ def undone_in(state: State) -> list[str]:
 
 def in_doubt_in(state: State) -> list[str]:
     """The addresses of calls that began, did not succeed and were not compensated, or not made again; in batches too."""
-    found = [scope.names[index] for scope in state.scopes() for index, mark in enumerate(scope.marks) if mark == LEFT]
+    left = [scope.names[index] for scope in state.scopes() for index, mark in enumerate(scope.marks) if mark == LEFT]
+    found = [address for address in left if address not in state.asks]  # an interrupt that waits has no call in flight
     told = [elements.batches.values() for scope in state.scopes() for elements in scope.maps.values()]
     return [*state.doubtful, *found, *(address for batches in told for batch in batches for address in batch.in_doubt)]
 

@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 class Recorder(Runner):
     """The half of a driver that writes."""
 
-    __slots__ = ("_mail", "counted", "flushed_at", "host", "is_queued", "lost", "outcome", "parked", "reactor", "store", "writer")
+    __slots__ = ("_mail", "counted", "flushed_at", "batches_at_work", "host", "hushed", "is_queued", "lost", "outcome", "parked", "reactor", "store", "writer")
 
     def __init__(self, host: Host, machine: Machine, run_id: str, writer: Writer, *, batch: Elements | None = None) -> None:
         super().__init__(host.site, machine, run_id, slots=host.site.slots, batch=batch)
@@ -56,6 +56,8 @@ class Recorder(Runner):
         self.lost = False  # another has the record now
         self.parked = False  # it was given back: nothing goes on without a signal, or before a time
         self.counted = False  # as one of its reactor's runs that are driven
+        self.hushed = False  # its map is stopping: no call begins before the message that says so is read
+        self.batches_at_work = False  # a map was opened here
         self.outcome: Any = None  # once it is over here
         self.flushed_at = 0.0  # the loop's time of the last append
         self.progressed = host.progress_of(self)
@@ -125,6 +127,8 @@ class Recorder(Runner):
             raw = seal_fact(self.host.sealer, self.run_id, self.machine.state, event, raw)
         self.writer.add(event, facts.encode(event, raw))
         self.machine.apply(event)
+        if self.batches_at_work and self.machine.state.orders:
+            batches.hush(self)
 
     def note_value(self, event: Event, raw: bytes) -> None:
         """Note a fact that holds a value, with its bytes."""

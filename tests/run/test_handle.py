@@ -138,7 +138,7 @@ async def test_an_engine_that_closes_tells_who_waits():
         waiting = asyncio.ensure_future(run.outcome())
         reading = asyncio.ensure_future(_kinds(run))
         await asyncio.sleep(15)
-    assert await waiting == Cancelled("the engine closed", run.id, [])
+    assert await waiting == Cancelled("the engine closed", run.id, ())
     kinds = await reading
     assert "undone" in kinds
     assert kinds[-1] == "run_ended"

@@ -115,7 +115,7 @@ async def test_failed_says_which_step_and_why(ended):
     """With the exception itself while it is at hand."""
     outcome = await (await ended("failed")).outcome()
     assert isinstance(outcome, Failed)
-    assert (outcome.step, outcome.error.message, outcome.run_id, list(outcome.rollback_failures)) == ("output", "at the end", "Story:s", [])
+    assert (outcome.step, outcome.error.message, outcome.run_id, list(outcome.rollback_failures)) == ("output", "at the end", "Story:s", ())
     assert isinstance(outcome.error.original, Boom)
     assert outcome.error.is_a(Boom)
 
@@ -135,12 +135,12 @@ async def test_halted_cancelled_undone(ended):
 
 async def test_cancelled_says_why(ended):
     """Nothing is in doubt where all was undone."""
-    assert await (await ended("cancelled")).outcome() == Cancelled("changed my mind", "Story:s", [])
+    assert await (await ended("cancelled")).outcome() == Cancelled("changed my mind", "Story:s", ())
 
 
 async def test_what_a_cancel_left_is_in_doubt(ended):
     """By address: the calls that began, did not succeed and were not compensated."""
-    assert await (await ended("left")).outcome() == Cancelled("changed my mind", "Story:s", ["output"])
+    assert await (await ended("left")).outcome() == Cancelled("changed my mind", "Story:s", ("output",))
 
 
 async def test_undone(ended):

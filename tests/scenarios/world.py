@@ -201,6 +201,8 @@ async def on(kind: str, reactor: Reactor) -> Outcome[Any]:
     with place_of(kind) as place:
         async with place.engine() as engine:
             outcome = await engine.run(reactor, id="it")  # type: ignore[arg-type]
+            if isinstance(outcome, Succeeded) and isinstance(outcome.value, Results):  # it is read while its store is open
+                outcome = Succeeded(Results.of([value async for _, value in outcome.value.items()]), outcome.run_id)
         async with place.engine(reactors=[type(reactor)]) as engine:
             again = await (await engine.get(outcome.run_id)).outcome()
         assert_same(outcome, again)
