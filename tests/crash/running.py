@@ -44,6 +44,11 @@ class Place:
         return f"sqlite:///{self.path}" if self.server is None else f"{self.server.address}?namespace={self.name}"
 
     @property
+    def kind(self) -> str:
+        """Which kind of store it is."""
+        return "sqlite" if self.server is None else "redis"
+
+    @property
     def path(self) -> Path:
         """The file of a store in one."""
         return self.folder / f"{self.name}.db"
