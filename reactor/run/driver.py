@@ -15,6 +15,7 @@ import msgspec
 from reactor.errors import StepCancelled, StoreUnavailable
 from reactor.machine.commands import Call, End
 from reactor.machine.events import CallFailed, CallStarted
+from reactor.machine.marks import FORWARD
 from reactor.machine.parking import is_parked
 from reactor.run import batches, mailing, recovering, runner
 from reactor.run.arguments import code_of
@@ -24,7 +25,7 @@ from reactor.run.recorder import Recorder
 from reactor.run.settling import LET_GO, failed
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine, Sequence
+    from collections.abc import Awaitable, Coroutine, Sequence
 
     from reactor.machine.commands import Command
     from reactor.machine.machine import Machine
@@ -41,12 +42,19 @@ class Prepared(NamedTuple):
     order: Call
     code: PlanNode | Handler
     args: tuple[Any, ...]
+    among: bool = False  # others begin with it
+
+
+def _is_first(order: Call) -> bool:
+    """Whether no attempt of a node's own code was made before."""
+    scope, index = order.scope, order.index
+    return order.call == "do" and order.attempt == 1 and index not in scope.tries and (index, "do") not in scope.lost
 
 
 class Driver(Recorder):
     """Drives a run, or a batch of one, by its record."""
 
-    __slots__ = ("_asides", "_driving", "_ending", "hinted", "pulls")
+    __slots__ = ("_asides", "_driving", "_ending", "_to_begin", "hinted", "pulls")
 
     def __init__(self, host: Host, machine: Machine, run_id: str, writer: Writer, *, batch: Elements | None = None) -> None:
         super().__init__(host, machine, run_id, writer, batch=batch)
@@ -55,6 +63,7 @@ class Driver(Recorder):
         self._driving = False  # a lane takes orders, or waits for an append
         self._asides = 0  # what is opened or pulled
         self._ending: End | None = None
+        self._to_begin = 0  # calls whose starts were written together, and which were not called yet
 
     def start_batch(self, map_run: MapRun, number: int, first: int, items: Sequence[Any]) -> None:
         """Hand a batch to a record of its own."""
@@ -94,7 +103,7 @@ class Driver(Recorder):
     async def _drive(self) -> None:
         """Take orders until a call of this lane begins, or nothing is due. It keeps the loop to itself for a slice at most."""
         until = self.clock() + runner.SLICE
-        while not self.released and not self.held and not self._driving:
+        while not (self.released or self.held or self._driving or self._to_begin):
             self._driving = True
             try:
                 began = await self._advance()
@@ -107,22 +116,29 @@ class Driver(Recorder):
             self._open_others(began)
             if not await self._begun(began[0]):
                 return
-            if len(began) > 1 or self.clock() > until:
-                await asyncio.sleep(0)  # what begins together is called before what follows from the first of it
+            if self.clock() > until:
+                await asyncio.sleep(0)
                 until = self.clock() + runner.SLICE
         else:
             return
         if began is not None:
             self._rest()
 
+    def _spread(self, began: list[Prepared], *, first: bool = False) -> None:
+        """Lanes of their own for all calls but the first, or for all."""
+        if len(began) > 1:
+            self._to_begin += len(began)
+            began[:] = [one._replace(among=True) for one in began]
+        for one in began if first else began[1:]:
+            self._open(self._call(one))
+
     def _is_due(self) -> bool:
         """Whether something came while the lane waited for an append."""
         return self._mail or self.writer.is_dirty
 
-    def _open_others(self, began: Sequence[Prepared]) -> None:
+    def _open_others(self, began: list[Prepared]) -> None:
         """Lanes of their own for all calls but the first, and one for what else there is to do."""
-        for other in began[1:]:
-            self._open(self._call(other))
+        self._spread(began)
         state = self.machine.state
         if self._is_due() or state.ready or state.orders:
             self.pump()
@@ -192,38 +208,56 @@ class Driver(Recorder):
 
     # ---- calls ------------------------------------------------------------------------------------------------
 
-    async def _call(self, one: Prepared, others: Sequence[Prepared] = (), *, alone: bool = False) -> None:
-        """A lane of its own for one call; it goes on as any lane. The others get theirs."""
-        for other in others:
-            self._open(self._call(other))
+    async def _call(self, one: Prepared) -> None:
+        """A lane of its own for one call; it goes on as any lane."""
         if await self._begun(one):
-            if not alone:
-                await asyncio.sleep(0)
             await self._drive()
+
+    def _began(self) -> None:
+        """One of those that begin together was called: what follows from the first waits for the last."""
+        self._to_begin -= 1
+        if self._to_begin == 0:
+            self.pump()
 
     async def _begun(self, one: Prepared) -> bool:
         """Make a call whose start is on record. False: this task takes no more."""
         if not self.host.session.may_begin:
             await self.host.session.ready()
+        rest = self._launched(one)
+        if one.among:
+            self._began()
+        if rest is None:
+            return not self.released and not self.held and not self._is_cancelling()
+        await rest
+        return not self._is_cancelling()
+
+    def _is_cancelling(self) -> bool:
+        """Whether this task was cancelled, by us or by the call itself: none after it may feel it, so another lane goes on."""
+        task = asyncio.current_task()
+        if task is None or not task.cancelling():
+            return False
+        self.pump()
+        return True
+
+    def _launched(self, one: Prepared) -> Awaitable[None] | None:
+        """Call it, up to where it lets go of the loop, unless something has overtaken it."""
         order = one.order
         if self.released or self.held:
             let_go(self, one.code)
-            return False
+            return None
         why = self.doomed.pop((order.address, order.call), None)
-        if why is not None:
+        if why is not None or self._is_overtaken(order):
             let_go(self, one.code)
-            cancelled = failure_of(StepCancelled(f"the call was cancelled: {why}", code="step-cancelled"), order.attempt)
-            first = order.call == "do" and order.attempt == 1 and order.index not in order.scope.tries
-            self.note(CallFailed(self.site.now(), order.address, order.call, 0 if first else order.attempt, cancelled))
-            return True
-        rest = launch(self, order, one.code, one.args, self.clock())
-        if rest is not None:
-            await rest
-        task = asyncio.current_task()
-        if task is not None and task.cancelling():  # by us, or by the call itself: none after it may feel it
-            self.pump()
-            return False
-        return True
+            said = f"the call was cancelled: {why or 'a failure stood before it could begin'}"
+            cancelled = failure_of(StepCancelled(said, code="step-cancelled"), order.attempt)
+            self.note(CallFailed(self.site.now(), order.address, order.call, 0 if _is_first(order) else order.attempt, cancelled))
+            return None
+        return launch(self, order, one.code, one.args, self.clock())
+
+    def _is_overtaken(self, order: Call) -> bool:
+        """Whether a failure stood while the start was written: nothing new begins then, but for what had begun before."""
+        stopping = self.hushed or order.scope.phase != FORWARD
+        return stopping and order.call == "do" and (order.index, "do") not in order.scope.lost
 
     def _drop(self, began: Sequence[Prepared]) -> None:
         for one in began:
@@ -252,8 +286,7 @@ class Driver(Recorder):
         self.host.recorded(self, noted)
         if self._ending is not None:
             self.machine.state.orders.append(self._ending)
-        if began:
-            self._open(self._call(began[0], began[1:], alone=len(began) == 1))
+        self._spread(began, first=True)
         return None
 
     # ---- mail -------------------------------------------------------------------------------------------------

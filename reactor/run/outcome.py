@@ -71,7 +71,12 @@ def undone_in(state: State) -> list[str]:
 
 def in_doubt_in(state: State) -> list[str]:
     """The addresses of calls that began, did not succeed and were not compensated, or not made again; in batches too."""
-    left = [scope.names[index] for scope in state.scopes() for index, mark in enumerate(scope.marks) if mark == LEFT]
+    left = [
+        scope.names[index]
+        for scope in state.scopes()
+        for index, mark in enumerate(scope.marks)
+        if mark == LEFT and index not in scope.unbegun
+    ]
     found = [address for address in left if address not in state.asks]  # an interrupt that waits has no call in flight
     told = [elements.batches.values() for scope in state.scopes() for elements in scope.maps.values()]
     return [*state.doubtful, *found, *(address for batches in told for batch in batches for address in batch.in_doubt)]

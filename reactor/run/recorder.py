@@ -42,7 +42,21 @@ if TYPE_CHECKING:
 class Recorder(Runner):
     """The half of a driver that writes."""
 
-    __slots__ = ("_mail", "counted", "flushed_at", "batches_at_work", "host", "hushed", "is_queued", "lost", "outcome", "parked", "reactor", "store", "writer")
+    __slots__ = (
+        "_mail",
+        "batches_at_work",
+        "counted",
+        "flushed_at",
+        "host",
+        "hushed",
+        "is_queued",
+        "lost",
+        "outcome",
+        "parked",
+        "reactor",
+        "store",
+        "writer",
+    )
 
     def __init__(self, host: Host, machine: Machine, run_id: str, writer: Writer, *, batch: Elements | None = None) -> None:
         super().__init__(host.site, machine, run_id, slots=host.site.slots, batch=batch)

@@ -39,8 +39,7 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
     While a thread (`run_in_executor`, `asyncio.to_thread`, `anyio.to_thread`) or a socket is at work its clock goes at the wall's
     pace instead, since nobody can say how long that will take. `seed` permutes which of the ready tasks goes first, the same
     way for the same seed: what code relies on by luck then shows. `patience` is how many real seconds it waits for a thread that
-    it cannot see, before it raises `Stalled`. With `sockets=False` an open socket is not taken for one at work, and its user says
-    when it is, by `holding`.
+    it cannot see, before it raises `Stalled`.
 
     >>> loop = VirtualTimeLoop()
     >>> loop.run_until_complete(asyncio.sleep(3600, "an hour later"))
@@ -50,13 +49,14 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
     >>> loop.close()
     """
 
-    def __init__(self, *, seed: int | None = None, patience: float = 1.0, sockets: bool = True) -> None:
+    def __init__(self, *, seed: int | None = None, patience: float = 1.0) -> None:
         self._now = 0.0
         self._threads = 0
         self._held = 0
+        self._sockets = True
         self._pool: Executor
         order = random.Random(seed) if seed is not None else None  # noqa: S311  no secret
-        super().__init__(_Clockwork(self, order, patience, sockets=sockets))
+        super().__init__(_Clockwork(self, order, patience))
         self.set_default_executor(ThreadPoolExecutor(thread_name_prefix="virtual-time"))
 
     def time(self) -> float:
@@ -71,9 +71,11 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
     def holding(self) -> Iterator[None]:
         """Let no time pass while something outside, such as a store, is asked: it takes none on this clock.
 
-        Where no answer comes within `patience` real seconds, time goes on all the same: it may be a timer that brings the answer.
+        Where no answer comes within `patience` real seconds, time goes on all the same: it may be a timer that brings the answer. From
+        the first time on a socket that is merely open is not taken for one at work.
         """
         self._held += 1
+        self._sockets = False
         try:
             yield
         finally:
@@ -82,6 +84,10 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
     def held(self) -> bool:
         """Whether the clock is held."""
         return self._held > 0
+
+    def counts_sockets(self) -> bool:
+        """Whether an open socket is taken for one at work."""
+        return self._sockets
 
     def threads_at_work(self) -> bool:
         """Whether a thread that was given work through this loop is not back yet."""
@@ -139,12 +145,11 @@ def _anyio_threads() -> int:
 class _Clockwork(selectors.DefaultSelector):
     """Where asyncio would sleep: once a turn of the loop, with the seconds to the next timer, or None for no timer."""
 
-    def __init__(self, loop: VirtualTimeLoop, order: random.Random | None, patience: float, *, sockets: bool) -> None:
+    def __init__(self, loop: VirtualTimeLoop, order: random.Random | None, patience: float) -> None:
         super().__init__()
         self._loop = loop
         self._order = order
         self._patience = patience
-        self._sockets = sockets
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
         if timeout is not None and timeout <= 0:
@@ -164,7 +169,7 @@ class _Clockwork(selectors.DefaultSelector):
 
     def _outside(self) -> bool:
         only_the_loops_own_pipe = 1
-        return (self._sockets and len(self.get_map()) > only_the_loops_own_pipe) or self._loop.threads_at_work()
+        return (self._loop.counts_sockets() and len(self.get_map()) > only_the_loops_own_pipe) or self._loop.threads_at_work()
 
     def _held(self, timeout: float | None) -> list[tuple[selectors.SelectorKey, int]]:
         events = super().select(self._patience)
@@ -212,7 +217,7 @@ def _where(task: asyncio.Task[Any]) -> str:
     return f"{task.get_name()}: {' > '.join(lines)}"
 
 
-def run_virtual(main: Coroutine[Any, Any, T], *, seed: int | None = None, sockets: bool = True) -> T:
+def run_virtual(main: Coroutine[Any, Any, T], *, seed: int | None = None) -> T:
     """`asyncio.run` under a `VirtualTimeLoop`: the coroutine's result.
 
     >>> async def later() -> str:
@@ -221,11 +226,11 @@ def run_virtual(main: Coroutine[Any, Any, T], *, seed: int | None = None, socket
     >>> run_virtual(later())
     'tomorrow'
     """
-    with asyncio.Runner(loop_factory=lambda: VirtualTimeLoop(seed=seed, sockets=sockets)) as runner:
+    with asyncio.Runner(loop_factory=lambda: VirtualTimeLoop(seed=seed)) as runner:
         return runner.run(main)
 
 
-def virtual_backend(*, seed: int | None = None, sockets: bool = True) -> tuple[str, dict[str, Any]]:
+def virtual_backend(*, seed: int | None = None) -> tuple[str, dict[str, Any]]:
     """A backend for anyio's pytest plugin: override its fixture in a module or a `conftest.py` and every async test is time-free.
 
     >>> import pytest
@@ -233,4 +238,4 @@ def virtual_backend(*, seed: int | None = None, sockets: bool = True) -> tuple[s
     ... def anyio_backend():
     ...     return virtual_backend()
     """
-    return "asyncio", {"loop_factory": lambda: VirtualTimeLoop(seed=seed, sockets=sockets)}
+    return "asyncio", {"loop_factory": lambda: VirtualTimeLoop(seed=seed)}

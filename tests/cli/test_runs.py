@@ -56,7 +56,11 @@ def test_get_one_that_failed(kept):
     """Inputs with the secret masked, the timeline, the failure with its line, and what was undone; exit 0: it could be shown."""
     done = kept.reactor("runs", "get", "buy:3")
     assert (done.returncode, done.stderr) == (0, "")
-    for words in ('input       order = "3"', 'input       token = "********"', "✗ charge  failed  attempt 2  CardDeclined: no funds on bad"):
+    for words in (
+        'input       order = "3"',
+        'input       token = "********"',
+        "✗ charge  failed  attempt 2  CardDeclined: no funds on bad",
+    ):
         assert words in done.stdout
     for words in ("charge failed at attempt 2", "at shop.py:", "raise CardDeclined(", "undone      reserve", "buy:3 failed in "):
         assert words in done.stdout

@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -24,7 +23,7 @@ from reactor.machine.marks import MARKS
 from reactor.testing import run_virtual
 from tests.machine.folding import facts_of, word
 from tests.properties.model import halting, stories
-from tests.properties.running import tell
+from tests.properties.running import Record, Watching, tell
 
 if TYPE_CHECKING:
     from reactor import Run
@@ -276,15 +275,25 @@ LATER = {  # what is asked of a run after its end, and where it may be asked
 
 async def _told(story: dict[str, Any], later: str) -> list[tuple[Callable[[], Machine], list[Event], Machine]]:
     world.fails, world.slow, world.halts = dict(story.get("fails", {})), story.get("slow", {}), story.get("halts", "")
+    watching = Watching()
     async with Engine(settle=story.get("settle", 30)) as engine:
+        watching.watch(engine._host)
         run = await engine.start(Trip(), deadline=story.get("deadline"))
         if "cancel" in story:
             await asyncio.sleep(story["cancel"])
             await run.cancel("because", undo=story.get("undo", True))
         await run.outcome()
         ended = "left" if story.get("undo") is False else await run.status()
-        runs = [run, *await _asked(run, later)] if ended in LATER[later] else []
-        return [(partial(Machine, one._live.plan), one._live.record.facts, one._live.runner.machine) for one in runs]
+        if ended not in LATER[later]:
+            return []
+        await _asked(run, later)
+        return [parts(one) for one in await watching.records()]
+
+
+def parts(record: Record) -> tuple[Callable[[], Machine], list[Event], Machine]:
+    """How to make its machine, its facts with their values, and the machine of whoever drove it last."""
+    machine, reading = record.fresh()
+    return lambda: record.fresh()[0], reading.replay(machine, record.data), record.live
 
 
 async def _asked(run: Run[int], later: str) -> list[Run[int]]:
@@ -323,5 +332,5 @@ def test_a_random_record_goes_on_from_any_of_its_facts(story, halt_at):
     """Records of random runs, and of each of their batches: cancelled, failed, halted, stuck, with children and maps in each other."""
     if halt_at is not None:
         story = replace(story, graph=halting(story.graph, halt_at), cancel_at=None)
-    for make, facts, live in tell(story).records:
+    for make, facts, live in map(parts, tell(story).records):
         goes_on_from_anywhere(make, facts, live)

@@ -187,7 +187,23 @@ async def answer(scope: str, node: Node) -> Any:
 
 
 def recovered_with(node: Node) -> Any:
-    """Continue's value."""
-    if node.kind == "map":
-        return Results.of([RECOVERED])
-    return True if node.kind == "flag" else RECOVERED
+    """Continue's value, of the node's own type."""
+    last = last_of(node)
+    if last.kind == "map":
+        return Results.of([True if last.child and last_of(last.child.nodes[-1]).kind == "flag" else RECOVERED])
+    return True if last.kind == "flag" else RECOVERED
+
+
+def recovered_sum(node: Node) -> int:
+    """The same as those count it that are given it."""
+    last = last_of(node)
+    if last.kind == "map":
+        return 1 if last.child and last_of(last.child.nodes[-1]).kind == "flag" else RECOVERED
+    return True if last.kind == "flag" else RECOVERED
+
+
+def last_of(node: Node) -> Node:
+    """The node whose result this one's is: of a compose, its child's output."""
+    while node.kind == "compose" and node.child is not None:
+        node = node.child.nodes[-1]
+    return node

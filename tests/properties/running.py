@@ -49,7 +49,7 @@ def built(graph: Graph) -> type[Any]:
 def tell(story: Story, *, seed: int | None = None, kind: str = "memory", **options: Any) -> Told:
     """Run it on a store of this kind; `seed` permutes the order of ready tasks."""
     with place_of(kind) as place:
-        return run_virtual(_told(story, place, options), seed=seed, sockets=False)
+        return run_virtual(_told(story, place, options), seed=seed)
 
 
 async def _told(story: Story, place: Place, options: dict[str, Any]) -> Told:
@@ -151,7 +151,7 @@ class Again:
 def tell_again(story: Story, *, restart: bool, from_step: str | None = None, seed: int | None = None, kind: str = "memory") -> Again:
     """Run it to its end; restart it there if asked to; then undo what there is."""
     with place_of(kind) as place:
-        return run_virtual(_told_again(story, place, from_step, restart=restart), seed=seed, sockets=False)
+        return run_virtual(_told_again(story, place, from_step, restart=restart), seed=seed)
 
 
 async def _told_again(story: Story, place: Place, from_step: str | None, *, restart: bool) -> Again:

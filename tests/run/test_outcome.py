@@ -115,7 +115,7 @@ async def test_failed_says_which_step_and_why(ended):
     """With the exception itself while it is at hand."""
     outcome = await (await ended("failed")).outcome()
     assert isinstance(outcome, Failed)
-    assert (outcome.step, outcome.error.message, outcome.run_id, list(outcome.rollback_failures)) == ("output", "at the end", "Story:s", ())
+    assert (outcome.step, outcome.error.message, outcome.run_id, list(outcome.rollback_failures)) == ("output", "at the end", "Story:s", [])
     assert isinstance(outcome.error.original, Boom)
     assert outcome.error.is_a(Boom)
 
@@ -207,7 +207,7 @@ async def test_calls_in_batches_can_be_in_doubt_too():
         await run.cancel("because", undo=False)
         outcome = await run.outcome()
         assert in_doubt_in(run._driver.machine.state) == ["output[1]"]
-    assert outcome.in_doubt == ["output[1]"]
+    assert outcome.in_doubt == ("output[1]",)
 
 
 # ---- raised ------------------------------------------------------------------------------------------------------------------

@@ -15,7 +15,7 @@ from tests.scenarios.world import MODES, reset, world
 @pytest.fixture(params=[None, 1], ids=["in turn", "permuted"])
 def anyio_backend(request: pytest.FixtureRequest) -> tuple[str, dict[str, Any]]:
     """Asyncio on a loop whose clock jumps; once with ready tasks in turn, once in another order: nothing may depend on it."""
-    return virtual_backend(seed=request.param, sockets=False)
+    return virtual_backend(seed=request.param)
 
 
 @pytest.fixture(autouse=True)

@@ -24,6 +24,7 @@ def cut(state: State, event: CallCut) -> None:
         scope.cuts[call] = scope.cuts.get(call, 0) + 1
     else:
         scope.attempts[call] = event.attempt
+        scope.lost.setdefault(call, 0)
     if event.call != "do":
         state.call_back(scope, index, event.call)
         return
