@@ -141,10 +141,10 @@ class Host:
 
     def lost(self, driver: Recorder, *, went_back: bool) -> None:
         """Another drives it now, or the store lost some of it."""
-        for batch in self.drivers.values():
-            if batch.batch is not None and batch.parent_name == driver.record_name:
-                batch.hushed = False
-                batch.pump()
+        for other in self.drivers.values():
+            if other.run_id == driver.run_id and other.hushed:
+                other.hushed = False
+                other.pump()
         self._forget(driver)
         driver.set_over()
         if went_back and not self.is_closing:

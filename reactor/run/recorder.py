@@ -105,6 +105,7 @@ class Recorder(Runner):
     def halt_around(self, at: float, reason: str) -> None:
         """The run around a batch hears of a halt at once."""
         if self.batch is not None:
+            batches.hush_around(self)
             self.tell_parent(mailing.letter("cancel", StopRequested(at, self.record_name, "halt", reason)))
 
     @property
