@@ -16,6 +16,7 @@ from reactor import Engine
 from reactor.engine import open_store
 from reactor.run.session import FOREVER
 from reactor.stores.memory import MemoryStore
+from reactor.testing.forgetting import Forgetting
 from tests.stores.redis_server import shared
 
 if TYPE_CHECKING:
@@ -96,9 +97,15 @@ class Lasting:
 class PlacedEngine(Engine):
     """An engine on a place."""
 
-    def __init__(self, place: Place, **options: Any) -> None:
+    def __init__(self, place: Place, *, forgets: bool = False, **options: Any) -> None:
         super().__init__("sqlite:///unused", **{"lease": FOREVER, "sweep": False} | options)
         self._place = place
+        self._forgets = forgets
+
+    async def _open(self) -> None:
+        await super()._open()
+        if self._forgets:
+            self._host.forgets = Forgetting
 
     async def _open_store(self, site: Site) -> Any:
         return await self._place.open_store(site)

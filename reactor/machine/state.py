@@ -80,8 +80,8 @@ class Scope:
 
     __slots__ = (
         "address", "answered", "at", "attempts", "children", "collects", "cuts", "doubt", "due", "failed", "failed_at", "failures", "feeds",
-        "in_flight", "is_batch", "left", "lost", "maps", "marks", "names", "origins", "parent", "phase", "plan", "quiet", "reactor", "stuck",
-        "tries", "unbegun", "undo_left", "undo_open", "values", "waiting",
+        "in_flight", "is_batch", "left", "lost", "maps", "marks", "names", "origins", "parent", "phase", "plan", "quiet", "reactor",
+        "stuck", "tries", "unbegun", "undo_left", "undo_open", "values", "waiting",
     )  # fmt: skip
 
     def __init__(

@@ -171,7 +171,7 @@ class Driver(Recorder):
 
     def _collect(self, began: list[Prepared]) -> None:
         """Perform what is due now; calls are prepared, and their starts noted."""
-        slots, take = self.slots, self.machine.next
+        slots, take = self.slots, self.machine.next if self.forgetting is None else self.forgetting.next
         self._ending = None
         while not self.released:
             now = self.clock()

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from reactor.record.store import Store
     from reactor.record.words import Claimed, NewRecord
     from reactor.run.mapping import MapRun
-    from reactor.run.recorder import Recorder
+    from reactor.run.recorder import Forgetting, Recorder
     from reactor.run.runner import Runner
     from reactor.run.session import Session
     from reactor.run.site import Site
@@ -62,6 +62,7 @@ class Host:
         self.served: dict[str, type[Reactor]] = {}
         self.plan_for: Callable[[type[Reactor]], Plan] = plan_of
         self.drivers: dict[str, Driver] = {}
+        self.forgets: Callable[[Driver], Forgetting] | None = None  # under trial: by what drivers drop their memory
         self.told: set[str] = set()  # fingerprints whose definitions the store has
         self.stalled: dict[str, Claimed] = {}  # ours, and not to be driven: nobody can read them
         self.wakings = Wakings(site.loop)
@@ -170,6 +171,7 @@ class Host:
     def enter(self, driver: Driver) -> None:
         """Take it in, and drive it when its reactor has room."""
         self.drivers[driver.record_name] = driver
+        driver.forgetting = None if self.forgets is None else self.forgets(driver)
         driver.on_end = self._on_end
         driver.on_broken = lambda: self._make_room(driver)
         if driver.is_queued:

@@ -6,7 +6,7 @@ It refuses to know in what order things are done (`driver.py`) and how a record 
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from reactor.define.reactor import Reactor
     from reactor.define.results import Results
-    from reactor.machine.commands import End
+    from reactor.machine.commands import Command, End
     from reactor.machine.events import ChildOpened, Event
     from reactor.machine.machine import Machine
     from reactor.plan.plan import PlanNode
@@ -37,6 +37,16 @@ if TYPE_CHECKING:
     from reactor.run.hosting import Host
     from reactor.run.mapping import Elements
     from reactor.run.writer import Writer
+
+
+class Forgetting(Protocol):
+    """What a driver under trial drops its memory by."""
+
+    def next(self, now: float, calls: bool) -> Command | None:  # noqa: FBT001  # as the machine's
+        """As the machine's."""
+
+    async def forget(self) -> None:
+        """All that was noted so far is on record: go on with what is read from there."""
 
 
 class Recorder(Runner):
@@ -47,6 +57,7 @@ class Recorder(Runner):
         "batches_at_work",
         "counted",
         "flushed_at",
+        "forgetting",
         "host",
         "hushed",
         "is_queued",
@@ -75,6 +86,7 @@ class Recorder(Runner):
         self.outcome: Any = None  # once it is over here
         self.flushed_at = 0.0  # the loop's time of the last append
         self.progressed = host.progress_of(self)
+        self.forgetting: Forgetting | None = None  # under trial: it drops all memory after each append
         self._mail = False  # there may be messages
 
     @property
@@ -186,7 +198,10 @@ class Recorder(Runner):
             if not self.released:
                 self.crash(error)
             return False
-        return self._acknowledged(answer, written, release=release)
+        goes_on = self._acknowledged(answer, written, release=release)
+        if self.forgetting is not None and goes_on:
+            await self.forgetting.forget()
+        return goes_on
 
     def _acknowledged(self, answer: Any, written: Sequence[Event], *, release: bool) -> bool:
         if isinstance(answer, Appended):

@@ -7,11 +7,14 @@ dropped where it was given before, and one that it should give and does not rais
 
 from __future__ import annotations
 
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 from reactor.errors import ReactorError
-from reactor.machine.commands import Call, End, Expire
-from reactor.machine.machine import Machine
+from reactor.machine.commands import Call
+from reactor.machine.machine import Machine, is_due
+from reactor.machine.marks import COMPENSATING, RUNNING, UNDOING
+from reactor.record.inputs import decode_inputs
 from reactor.run.batches import elements_of
 from reactor.run.interrupting import patiently
 from reactor.run.loading import Reading
@@ -23,6 +26,9 @@ if TYPE_CHECKING:
     from reactor.machine.state import Scope, State
     from reactor.record.words import Loaded
     from reactor.run.driver import Driver
+
+
+IN_FLIGHT = (RUNNING, COMPENSATING, UNDOING)
 
 
 class Forgotten(ReactorError):
@@ -62,9 +68,9 @@ class Forgetting:
 
     def _read(self, loaded: Loaded) -> Machine:
         driver, root = self._driver, self._driver.machine.state.root
-        reactor = root.reactor
         if driver.batch is None:
             machine = Machine(root.plan)
+            reactor = decode_inputs(type(root.reactor), loaded.inputs, driver.host.sealer, loaded.run)
         else:
             batch, map_run = root.plan, driver.batch.map_run
             machine = Machine.of_batch(batch.owner, batch.map_node, root.address, batch.first, len(batch.nodes))
@@ -78,11 +84,11 @@ class Forgetting:
     def _move(self, old: State, new: State) -> None:
         """Tell all that is in flight where its node is now."""
         for order in self._given:
-            if isinstance(order, End | Expire):
+            if order.index < 0:
                 order.scope = new.root
             elif _has(new, order.address):
                 order.scope, order.index = new.place(order.address)
-        self._given = [order for order in self._given if _has(new, order.address) and self._is_open(new, order)]
+        self._given = [order for order in self._given if _is_open(new, order)]
         for map_run in self._driver.maps.values():
             if _has(new, map_run.address):
                 map_run.scope, map_run.index = new.place(map_run.address)
@@ -90,14 +96,16 @@ class Forgetting:
             if address in new.asks:
                 asking.scope, asking.index = new.asks[address].scope, new.asks[address].index
 
-    def _is_open(self, state: State, order: Command) -> bool:
-        if isinstance(order, Call) and (order.address, order.call) in self._driver.flights:
-            return True
-        return isinstance(order, Call) or self._driver.machine.is_due(order) or state.ended is None
+
+def _is_open(state: State, order: Command) -> bool:
+    """Whether no fact has answered it."""
+    if order.index >= 0 and not _has(state, order.address):
+        return False
+    return is_due(state, order) or (isinstance(order, Call) and order.scope.marks[order.index] in IN_FLIGHT)
 
 
 def _has(state: State, address: str) -> bool:
-    return not address or address in state.index or address in state.places
+    return address in state.index or address in state.places
 
 
 # ---- what the replay gives again --------------------------------------------------------------------------------
@@ -111,6 +119,7 @@ def _compare(old: Machine, new: Machine) -> None:
             raise Forgotten(f"{part} that follow from the record are {after[part]}, and were {before[part]}")
     missing = {_key(order) for order in old.state.orders if old.is_due(order)} - {_key(order) for order in new.state.orders}
     missing |= set(before["due"]) - set(after["due"])
+    missing |= _timers(old.state) - _timers(new.state)
     if missing:
         raise Forgotten(f"the record does not lead to {sorted(map(str, missing))}, which is due")
 
@@ -118,26 +127,30 @@ def _compare(old: Machine, new: Machine) -> None:
 def _plain(machine: Machine) -> dict[str, Any]:
     snapshot = machine.snapshot()
     for scope in snapshot["scopes"].values():
-        scope["values"] = [value.reference() if hasattr(value, "reference") else value for value in scope["values"]]
+        del scope["values"]  # an author's need not know when they are equal: what depends on them shows it
     return snapshot
 
 
 def _drop_given(old: State, new: State) -> None:
     """What the old machine has not in its queues any more was ordered, and is being done: the new one must not order it again."""
     orders, ready = {_key(order) for order in old.orders}, [(scope.names[index], call) for scope, index, call in old.ready]
-    timers = {_timer(when, what, scope, index) for when, _, what, scope, index in old.timers}
+    timers = _timers(old)
     kept = [order for order in new.orders if _key(order) in orders]
     new.orders.clear()
     new.orders.extend(kept)
     due = {(scope.names[index], call): (scope, index, call) for scope, index, call in new.ready}
     new.ready.clear()
     new.ready.extend(due[one] for one in dict.fromkeys(ready) if one in due)
-    new.timers[:] = sorted(one for one in new.timers if _timer(one[0], one[2], one[3], one[4]) in timers)
+    new.timers[:] = sorted((one for one in new.timers if _timer(*one) in timers), key=itemgetter(0, 1))
 
 
 def _key(order: Command) -> Hashable:
     return type(order).__name__, order.address, getattr(order, "batch", None)
 
 
-def _timer(when: float, what: str, scope: Scope, index: int) -> Hashable:
+def _timer(when: float, _tie: int, what: str, scope: Scope, index: int) -> Hashable:
     return when, what, scope.address, index
+
+
+def _timers(state: State) -> set[Hashable]:
+    return {_timer(*one) for one in state.timers}

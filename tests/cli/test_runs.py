@@ -5,6 +5,7 @@ import os
 import signal
 
 import pytest
+
 from tests.cli.filling import SHOP, waiting_for
 
 pytestmark = pytest.mark.parametrize("where", ["file", "server"])

@@ -1,4 +1,4 @@
-"""Scenario 7: two interrupts at once, one that takes any number of payloads, one that takes two; answers in both orders; failures around."""
+"""Scenario 7: two interrupts at once, one that takes any number of payloads, one that takes two; answers in both orders; failures."""
 
 from __future__ import annotations
 

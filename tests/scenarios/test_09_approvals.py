@@ -4,8 +4,23 @@ from __future__ import annotations
 
 import pytest
 
-from reactor import Ask, Cancelled, Continue, Failed, NotWaiting, Reactor, Skip, StepError, Succeeded, TryAgain, Undone, interrupt, step
-from reactor import Halt, Halted
+from reactor import (
+    Ask,
+    Cancelled,
+    Continue,
+    Failed,
+    Halt,
+    Halted,
+    NotWaiting,
+    Reactor,
+    Skip,
+    StepError,
+    Succeeded,
+    TryAgain,
+    Undone,
+    interrupt,
+    step,
+)
 from tests.scenarios.parking import anyio_backend, at, place
 from tests.scenarios.world import act, compensate, undo, world
 

@@ -99,17 +99,21 @@ async def fill(url: str) -> None:
         await engine.signal(Work.approve, Item("x", "k"), correlation_id="ok-y")
 
 
+async def of(engine: Engine, run_id: str, act: Callable[[Any], Awaitable[Any]]) -> None:
+    """Ask a run."""
+    await act(await engine.get(run_id))
+
+
+async def events(run: Any) -> None:
+    """Read its record for a while."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(SHORT):
+            async for _ in run.events():
+                pass
+
+
 async def tries(engine: Engine) -> AsyncIterator[tuple[str, ReactorError | None]]:
     """All that a caller may ask; the error where there was one. Anything else than a ReactorError fails the test."""
-
-    async def of(run_id: str, act: Callable[[Any], Awaitable[Any]]) -> None:
-        await act(await engine.get(run_id))
-
-    async def events(run: Any) -> None:
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(SHORT):
-                async for _ in run.events():
-                    pass
 
     asked: list[tuple[str, Callable[[], Awaitable[Any]]]] = [
         ("find", engine.find),
@@ -118,21 +122,21 @@ async def tries(engine: Engine) -> AsyncIterator[tuple[str, ReactorError | None]
     asked.append(("early", lambda: engine.run(Work(name="z", token="t"), id="z")))
     for run_id in ("Work:a", "Work:a~2", "Work:b"):
         asked += [
-            (f"status {run_id}", lambda run_id=run_id: of(run_id, lambda run: run.status())),
-            (f"outcome {run_id}", lambda run_id=run_id: of(run_id, lambda run: run.outcome(timeout=SHORT))),
-            (f"value {run_id}", lambda run_id=run_id: of(run_id, lambda run: run.value(Work.items))),
-            (f"results {run_id}", lambda run_id=run_id: of(run_id, results)),
-            (f"plan {run_id}", lambda run_id=run_id: of(run_id, lambda run: run.undo_plan())),
-            (f"events {run_id}", lambda run_id=run_id: of(run_id, events)),
+            (f"status {run_id}", lambda run_id=run_id: of(engine, run_id, lambda run: run.status())),
+            (f"outcome {run_id}", lambda run_id=run_id: of(engine, run_id, lambda run: run.outcome(timeout=SHORT))),
+            (f"value {run_id}", lambda run_id=run_id: of(engine, run_id, lambda run: run.value(Work.items))),
+            (f"results {run_id}", lambda run_id=run_id: of(engine, run_id, results)),
+            (f"plan {run_id}", lambda run_id=run_id: of(engine, run_id, lambda run: run.undo_plan())),
+            (f"events {run_id}", lambda run_id=run_id: of(engine, run_id, events)),
         ]
     asked += [
         ("join", lambda: engine.start(Work(name="b", token="t"), id="b")),
         ("signal", lambda: engine.signal(Work.approve, Item("x", "k"), correlation_id="ok-b")),
         ("again", lambda: engine.signal(Work.approve, Item("x", "k"), correlation_id="ok-a", delivery_id="d-1")),
-        ("outcome", lambda: of("Work:b", lambda run: run.outcome(timeout=SHORT))),
-        ("cancel", lambda: of("Work:c", lambda run: run.cancel("enough"))),
-        ("undo", lambda: of("Work:a~2", lambda run: run.undo())),
-        ("undone", lambda: of("Work:a~2", lambda run: run.outcome(timeout=SHORT))),
+        ("outcome", lambda: of(engine, "Work:b", lambda run: run.outcome(timeout=SHORT))),
+        ("cancel", lambda: of(engine, "Work:c", lambda run: run.cancel("enough"))),
+        ("undo", lambda: of(engine, "Work:a~2", lambda run: run.undo())),
+        ("undone", lambda: of(engine, "Work:a~2", lambda run: run.outcome(timeout=SHORT))),
     ]
     for what, ask in asked:
         try:
