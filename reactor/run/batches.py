@@ -46,12 +46,12 @@ if TYPE_CHECKING:
     from reactor.machine.state import MapState, Scope
     from reactor.record.sealing import Sealer
     from reactor.run.driver import Driver
-    from reactor.run.recorder import Recorder
+    from reactor.run.recorder import Keeper, Recorder
 
 _RAWS = msgspec.msgpack.Decoder(list[msgspec.Raw])
 
 
-def record_of(driver: Recorder, scope: Scope, index: int, number: int) -> str:
+def record_of(driver: Keeper, scope: Scope, index: int, number: int) -> str:
     """The name of a batch's record."""
     return f"{prefix_of(driver.run_id, scope, index)}#{number}"
 
@@ -210,7 +210,7 @@ def elements_of(map_run: MapRun, record: str, blob: bytes, size: int) -> list[An
 # ---- telling batches ------------------------------------------------------------------------------------------
 
 
-def hush(driver: Recorder) -> None:
+def hush(driver: Keeper) -> None:
     """Batches that are about to be told to stop begin nothing more, where they are driven here: the word itself takes an append."""
     for order in driver.machine.state.orders:
         if isinstance(order, StopBatch):

@@ -89,7 +89,7 @@ class Host:
         if not task.cancelled() and (error := task.exception()) is not None:
             LOGGER.error("something that the engine did aside failed", exc_info=error)
 
-    def progress_of(self, driver: Recorder) -> Callable[[float, str, int, int | None], None]:
+    def progress_of(self, driver: Keeper) -> Callable[[float, str, int, int | None], None]:
         """Who is told how far the calls of a driver are."""
 
         def progressed(at: float, address: str, done: int, total: int | None) -> None:

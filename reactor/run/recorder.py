@@ -49,8 +49,8 @@ class Forgetting(Protocol):
         """All that was noted so far is on record: go on with what is read from there."""
 
 
-class Recorder(Runner):
-    """The half of a driver that writes."""
+class Keeper(Runner):
+    """What a driver of a record is, and how it keeps values."""
 
     __slots__ = (
         "_mail",
@@ -108,44 +108,10 @@ class Recorder(Runner):
         """The reactor's name."""
         return self.host.root_plan(self).name
 
-    def tell_parent(self, message: Message) -> None:
-        """Leave a message for the record around this batch, with what was noted so far."""
-        name = self.parent_name
-        self.writer.messages.append((name, message))
-        self.after(lambda: self.host.wake(name))
-
-    def halt_around(self, at: float, reason: str) -> None:
-        """The run around a batch hears of a halt at once."""
-        if self.batch is not None:
-            batches.hush_around(self)
-            self.tell_parent(mailing.letter("cancel", StopRequested(at, self.record_name, "halt", reason)))
-
-    @property
-    def is_over(self) -> bool:
-        """Whether its last fact is on record."""
-        return self.machine.state.ended is not None
-
-    def set_over(self) -> None:
-        """It is driven here no more: whoever waits looks at the record."""
-        if not self.end.done():
-            self.end.set_result(None)
-
     @property
     def keeps(self) -> bool:
         """Every value goes through its bytes."""
         return True
-
-    @property
-    def status(self) -> str:
-        """What the record says of itself."""
-        state = self.machine.state
-        if state.ended is not None:
-            return state.ended
-        if self.broken:
-            return "stuck"
-        if self.is_queued:
-            return "queued"
-        return "running" if state.root.phase == FORWARD or state.root.quiet else "rolling_back"
 
     # ---- facts ------------------------------------------------------------------------------------------------
 
@@ -179,6 +145,46 @@ class Recorder(Runner):
         scope, index = self.machine.state.place(address)
         element = element_type(scope.plan.nodes[index])
         return KeptResults.of_batches(self.host.shelf, prefix_of(self.run_id, scope, index), scope.maps[index].batches, element)
+
+
+class Recorder(Keeper):
+    """The half of a driver that writes: what happens to its record."""
+
+    __slots__ = ()
+
+    def tell_parent(self, message: Message) -> None:
+        """Leave a message for the record around this batch, with what was noted so far."""
+        name = self.parent_name
+        self.writer.messages.append((name, message))
+        self.after(lambda: self.host.wake(name))
+
+    def halt_around(self, at: float, reason: str) -> None:
+        """The run around a batch hears of a halt at once."""
+        if self.batch is not None:
+            batches.hush_around(self)
+            self.tell_parent(mailing.letter("cancel", StopRequested(at, self.record_name, "halt", reason)))
+
+    @property
+    def is_over(self) -> bool:
+        """Whether its last fact is on record."""
+        return self.machine.state.ended is not None
+
+    def set_over(self) -> None:
+        """It is driven here no more: whoever waits looks at the record."""
+        if not self.end.done():
+            self.end.set_result(None)
+
+    @property
+    def status(self) -> str:
+        """What the record says of itself."""
+        state = self.machine.state
+        if state.ended is not None:
+            return state.ended
+        if self.broken:
+            return "stuck"
+        if self.is_queued:
+            return "queued"
+        return "running" if state.root.phase == FORWARD or state.root.quiet else "rolling_back"
 
     def after(self, effect: Callable[[], Any]) -> None:
         """Do this when all that was noted so far is on record; a coroutine goes aside."""
