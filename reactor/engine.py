@@ -10,30 +10,22 @@ from datetime import timedelta
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
 
-from msgspec.structs import replace
-
 from reactor.define import reactor as reactors
-from reactor.define.reactor import Reactor, definition_of, values_of
+from reactor.define.reactor import Reactor, definition_of
 from reactor.define.seconds import Seconds, as_seconds
-from reactor.errors import Expired, NeedsEngine, ReactorError, RunConflict, WrongState
-from reactor.machine.events import RunStarted
+from reactor.errors import NeedsEngine, ReactorError, WrongState
 from reactor.plan.compile import plan_of
-from reactor.record.codec import same
-from reactor.record.inputs import decode_inputs, encode_inputs
 from reactor.record.sealing import Sealer
-from reactor.record.words import NewRecord
-from reactor.run import closing, restarting, signalling
+from reactor.run import closing, restarting, signalling, starting
 from reactor.run.awaiting import perform
 from reactor.run.checking import checked_id, checked_observers, checked_status, checked_tags
-from reactor.run.finding import Page, check_where, indexed_inputs, texts_of
+from reactor.run.finding import Page, check_where, texts_of
 from reactor.run.handle import Run
-from reactor.run.hosting import Host, new_driver
-from reactor.run.refusing import tell_definition
+from reactor.run.hosting import Host
 from reactor.run.session import FOREVER, Session
 from reactor.run.shielding import shielded
 from reactor.run.site import SETTLE, Site
 from reactor.run.slots import Slots
-from reactor.run.view import head_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -43,7 +35,6 @@ if TYPE_CHECKING:
     from reactor.define.steps import HasOutput, Interrupt
     from reactor.plan.plan import Plan
     from reactor.record.store import Store
-    from reactor.record.words import Loaded
     from reactor.run.delivery import Delivery
     from reactor.run.observe import Event
 
@@ -190,7 +181,7 @@ class Engine:
 
     async def _open(self) -> None:
         site = Site(slots=Slots(self._concurrency), overrides=self._overrides, settle=self._settle, debug=self._debug)
-        store = await self._open_store(site)
+        store = _loaded("memory")(clock=site.now) if self._in_memory else await open_store(self._url)
         session = Session(store, FOREVER if self._in_memory else self._lease, site.clock)
         try:
             site.offset = await store.now() - site.clock()
@@ -212,11 +203,6 @@ class Engine:
         if self._sweeps:
             self._sweeping = site.loop.create_task(host.sweep(self._retention, TOMBSTONES), name="reactor sweep")
             host.spawn(host.claim_due())
-
-    async def _open_store(self, site: Site) -> Store:
-        if self._in_memory:
-            return _loaded("memory")(clock=site.now)  # type: ignore[no-any-return]  # it is one
-        return await open_store(self._url)
 
     async def __aexit__(self, *exc: object) -> None:
         """Close it, when what is going on was let go of; then resources are closed.
@@ -289,46 +275,8 @@ class Engine:
         plan = self._plan(type(reactor))
         self._serve(type(reactor))
         await self._expire()
-        run_id = f"{plan.name}:{checked_id(id)}"
         seconds = None if deadline is None else as_seconds(deadline, "deadline", zero=True)
-        record = self._record(run_id, reactor, plan, checked_tags(tags))
-        await tell_definition(host, plan)
-        driver = new_driver(host, run_id, decode_inputs(type(reactor), record.inputs, self._sealer, run_id), plan)
-        driver.note(self._started(run_id, driver.reactor, plan, seconds, record.tags))
-        answer = await host.make(driver, replace(record, token=driver.writer.token))
-        if answer is None:
-            return Run(host, run_id, driver)
-        if answer == "expired":
-            raise _expired(run_id)
-        return await self._join(answer, reactor)
-
-    def _record(self, run_id: str, reactor: Reactor, plan: Plan, tags: tuple[str, ...]) -> NewRecord:
-        return NewRecord(
-            run=run_id,
-            root=run_id,
-            reactor=plan.name,
-            version=plan.definition.version,
-            fingerprint=plan.fingerprint,
-            inputs=encode_inputs(reactor, self._sealer, run_id),
-            tags=tags,
-            index=texts_of(indexed_inputs(reactor)),
-        )
-
-    def _started(self, run_id: str, reactor: Any, plan: Plan, deadline: float | None, tags: tuple[str, ...]) -> RunStarted:
-        site, definition = self._open_host().site, plan.definition
-        until = None if deadline is None else site.now() + deadline
-        return RunStarted(site.now(), "", run_id, definition.name, definition.version, plan.fingerprint, reactor, until, site.settle, tags)
-
-    async def _join(self, loaded: Loaded, reactor: Reactor) -> Run[Any]:
-        """The run that is there, if it is the same. Raises RunConflict."""
-        host = self._open_host()
-        known = decode_inputs(type(reactor), loaded.inputs, self._sealer, loaded.run)
-        if not same(values_of(known), values_of(reactor)):
-            raise RunConflict(
-                f"{loaded.run} exists with other inputs", fix="use another id, or `get` the run that is there; the same id is the same run"
-            )
-        name = await restarting.latest_life(host, loaded.run)
-        return Run(host, name, host.drivers.get(name))
+        return await starting.start(host, reactor, f"{plan.name}:{checked_id(id)}", seconds, checked_tags(tags))
 
     @overload
     async def get(self, run_id: str, /) -> Run[Any]: ...
@@ -342,7 +290,7 @@ class Engine:
             self._serve(args[0])
         run_id = args[0] if len(args) == 1 else f"{definition_of(args[0]).name}:{args[1]}"
         if run_id not in host.drivers:
-            await self._see(run_id)
+            await starting.see(host, run_id)
         name = run_id if "~" in run_id else await restarting.latest_life(host, run_id)
         return Run(host, name, host.drivers.get(name))
 
@@ -421,13 +369,6 @@ class Engine:
             raise WrongState("the engine is not open", code="engine-closed", fix="use it as `async with Engine(…) as engine:`")
         return self._host
 
-    async def _see(self, run_id: str) -> None:
-        """Raises UnknownRun, or Expired where only the name is left."""
-        host = self._open_host()
-        if await host.store.load(run_id, after=1 << 62) is None and await host.is_expired(run_id):
-            raise _expired(run_id)
-        await head_of(host, run_id)
-
     async def _expire(self) -> None:
         """A store in memory has no sweep: it forgets what is past retention when it is asked for something, and not for every run."""
         host = self._open_host()
@@ -455,7 +396,3 @@ class Engine:
                 )
             if self._host is not None:
                 self._host.serve(name, reactor)
-
-
-def _expired(run_id: str) -> Expired:
-    return Expired(f"{run_id} ended and is past retention", fix="its id stays taken: use another one")

@@ -107,8 +107,8 @@ def _file(health: FileHealth, url: str) -> Iterator[Finding]:
         yield Finding("wrong", "damage", f"the file is damaged: {clean(health.damage)}", "keep a copy of it, and bring back a backup")
     elif health.damage is None:
         yield Finding("note", "damage", "the file is too large to be looked through here", f"sqlite3 {path} 'PRAGMA integrity_check'")
-    if health.log > LOG:
-        yield Finding("note", "log", f"the log beside it has grown to {_size(health.log)}", "end the program that holds a transaction open")
+    if health.wal > LOG:
+        yield Finding("note", "log", f"the log beside it has grown to {_size(health.wal)}", "end the program that holds a transaction open")
     left = shutil.disk_usage(path.resolve().parent).free
     if left < ROOM:
         yield Finding("wrong", "disk", f"its disk has {_size(left)} left", "make room: a full disk stops every run")

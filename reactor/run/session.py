@@ -14,7 +14,7 @@ from reactor.errors import StoreUnavailable
 from reactor.run.context import LOGGER
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
 
     from reactor.record.store import Store
 
@@ -32,6 +32,7 @@ class Session:
         self._renewals = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._closed = False
+        self.lapsed: Callable[[], Awaitable[None]] | None = None  # asked before anything begins again after it may have run out
 
     async def open(self) -> None:
         """Begin the lease, and keep it. Raises StoreUnavailable."""
@@ -69,6 +70,8 @@ class Session:
             self.doubt()
         if not await self.store.renew(self.id):
             await self.store.open_session(self.id, self.lease)
+        if self.lapsed is not None and self._clock() - self._renewed >= self.lease * 2 / 3:
+            await self.lapsed()
         self._renewed = asked
         self._renewals.set()
 

@@ -29,7 +29,7 @@ class FileHealth(msgspec.Struct, frozen=True, kw_only=True):
     sqlite: str
     tables: int
     size: int
-    log: int
+    wal: int
     damage: str | None
 
 
@@ -44,12 +44,12 @@ def standing(tx: Transaction) -> Standing:
 
 def health(tx: Transaction, path: str) -> FileHealth:
     """How the file is."""
-    size, log = _size(Path(path)), _size(Path(f"{path}-wal"))
+    size, wal = _size(Path(path)), _size(Path(f"{path}-wal"))
     damage = None
     if size <= CHECKED:
         found = [str(row[0]) for row in tx.execute("PRAGMA quick_check(3)")]
         damage = "" if found == ["ok"] else "; ".join(found)
-    return FileHealth(sqlite=sqlite3.sqlite_version, tables=VERSION, size=size, log=log, damage=damage)
+    return FileHealth(sqlite=sqlite3.sqlite_version, tables=VERSION, size=size, wal=wal, damage=damage)
 
 
 def _size(path: Path) -> int:

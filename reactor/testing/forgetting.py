@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from reactor.errors import ReactorError
 from reactor.machine.commands import Call
-from reactor.machine.machine import Machine, is_due
+from reactor.machine.machine import TIMERS, Machine, is_due
 from reactor.machine.marks import COMPENSATING, RUNNING, UNDOING
 from reactor.record.inputs import decode_inputs
 from reactor.run.batches import elements_of
@@ -54,17 +54,29 @@ class Forgetting:
     async def forget(self) -> None:
         """Drop the machine, and go on with what is on record."""
         driver = self._driver
+        await self._close_sources()
         loaded = await patiently(driver, lambda: driver.store.load(driver.record_name))
         if loaded is None or driver.released:
             return
         old, machine = driver.machine, self._read(loaded)
         for fact in driver.writer.facts:  # noted meanwhile: the next append has them
             machine.apply(fact)
+        _ring(old.state, machine.state)
         machine.forget_answered()
         _compare(old, machine)
         _drop_given(old.state, machine.state)
         self._move(old.state, machine.state)
         driver.machine = machine
+
+    async def _close_sources(self) -> None:
+        """A source is opened again, and goes on from where it was, unless it is being asked."""
+        driver = self._driver
+        asked = {address for address, _ in driver.pulls} | {order.address for order in self._given if not isinstance(order, Call)}
+        for address, map_run in list(driver.maps.items()):
+            if address not in asked and (map_run.puller or map_run.sequence):
+                del driver.maps[address]
+                if map_run.puller is not None:
+                    await map_run.puller.close()
 
     def _read(self, loaded: Loaded) -> Machine:
         driver, root = self._driver, self._driver.machine.state.root
@@ -134,18 +146,24 @@ def _plain(machine: Machine) -> dict[str, Any]:
 def _drop_given(old: State, new: State) -> None:
     """What the old machine has not in its queues any more was ordered, and is being done: the new one must not order it again."""
     orders, ready = {_key(order) for order in old.orders}, [(scope.names[index], call) for scope, index, call in old.ready]
-    timers = _timers(old)
     kept = [order for order in new.orders if _key(order) in orders]
     new.orders.clear()
     new.orders.extend(kept)
     due = {(scope.names[index], call): (scope, index, call) for scope, index, call in new.ready}
     new.ready.clear()
     new.ready.extend(due[one] for one in dict.fromkeys(ready) if one in due)
-    new.timers[:] = sorted((one for one in new.timers if _timer(*one) in timers), key=itemgetter(0, 1))
 
 
 def _key(order: Command) -> Hashable:
     return type(order).__name__, order.address, getattr(order, "batch", None)
+
+
+def _ring(old: State, new: State) -> None:
+    """What has rung is no fact: a wait that is over stays over."""
+    still = _timers(old)
+    for _, _, what, scope, index in [one for one in new.timers if _timer(*one) not in still]:
+        TIMERS[what](new, scope, index)
+    new.timers[:] = sorted((one for one in new.timers if _timer(*one) in still), key=itemgetter(0, 1))
 
 
 def _timer(when: float, _tie: int, what: str, scope: Scope, index: int) -> Hashable:

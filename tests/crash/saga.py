@@ -194,6 +194,7 @@ class Stall(Reactor):
     @step
     async def stalls(self) -> str:
         async with noted("stall"):
+            await asyncio.sleep(0.1)  # all that begins with it has begun
             time.sleep(STALLS[0])  # noqa: ASYNC251  it blocks the loop: that is what it is for
         return "stalled"
 

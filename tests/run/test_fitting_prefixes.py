@@ -183,7 +183,7 @@ async def test_a_record_fits_the_code_that_wrote_it_at_every_fact(case):
             await run.outcome()
         store: Any = engine._host.store
         records = await records_of(store, "whole:1")
-        assert len(records) > 1
+        assert len(records) > 1 or case.how == "halt", "a halt may come before the first batch"
         old = read_definition(definition_data(plan_of(Whole)))
         for loaded in records:
             for end in range(1, len(loaded.events) + 1):

@@ -93,7 +93,7 @@ def anyio_backend(place: str) -> Any:
 
 @pytest.fixture
 def at(place: str, tmp_path: Any) -> Any:
-    """What opens a stage for reactors, `async with at(Shop) as stage:`."""
+    """What opens a stage for reactors."""
     urls = {
         "memory": lambda: "memory://",
         "sqlite": lambda: f"sqlite:///{tmp_path / 'runs.db'}",

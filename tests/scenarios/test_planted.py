@@ -114,7 +114,6 @@ async def events(run: Any) -> None:
 
 async def tries(engine: Engine) -> AsyncIterator[tuple[str, ReactorError | None]]:
     """All that a caller may ask; the error where there was one. Anything else than a ReactorError fails the test."""
-
     asked: list[tuple[str, Callable[[], Awaitable[Any]]]] = [
         ("find", engine.find),
         ("find where", lambda: engine.find(where={"name": "a"})),
