@@ -181,7 +181,7 @@ class Engine:
 
     async def _open(self) -> None:
         site = Site(slots=Slots(self._concurrency), overrides=self._overrides, settle=self._settle, debug=self._debug)
-        store = _loaded("memory")(clock=site.now) if self._in_memory else await open_store(self._url)
+        store = await self._open_store(site)
         session = Session(store, FOREVER if self._in_memory else self._lease, site.clock)
         try:
             site.offset = await store.now() - site.clock()
@@ -193,8 +193,7 @@ class Engine:
         host = Host(site, store, session, self._sealer, observers=self._observers)
         host.plan_for = self._plan
         host.is_readable = self._in_memory
-        for name, reactor in self._served.items():
-            host.serve(name, reactor)
+        host.served.update(self._served)
         self._host = host
         if not self._in_memory:
             self._unwatch = store.watch(host.hinted)
@@ -203,6 +202,9 @@ class Engine:
         if self._sweeps:
             self._sweeping = site.loop.create_task(host.sweep(self._retention, TOMBSTONES), name="reactor sweep")
             host.spawn(host.claim_due())
+
+    async def _open_store(self, site: Site) -> Store:
+        return _loaded("memory")(clock=site.now) if self._in_memory else await open_store(self._url)
 
     async def __aexit__(self, *exc: object) -> None:
         """Close it, when what is going on was let go of; then resources are closed.

@@ -29,6 +29,7 @@ class Event:
 
     `call` and `attempt` are set where a call is meant; `detail` holds what else the fact says, ready for JSON.
 
+    >>> import asyncio
     >>> from reactor import Engine, Reactor, step
     >>> class Greet(Reactor):
     ...     @step
