@@ -174,8 +174,7 @@ class Residence:
 
     def _make_room(self, driver: Recorder) -> None:
         waiting = self._waiting.get(driver.plan_name, [])
-        if driver in waiting:
-            waiting.remove(driver)
+        waiting[:] = [one for one in waiting if one is not driver]
         if not driver.counted:
             return
         driver.counted = False

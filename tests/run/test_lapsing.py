@@ -15,6 +15,12 @@ LEASE = 0.2
 began: list[str] = []
 
 
+@pytest.fixture
+def anyio_backend() -> str:
+    """Real time: the lease runs out on the store's clock."""
+    return "asyncio"
+
+
 class Waits(Reactor):
     """Its step waits for ever."""
 
