@@ -197,8 +197,7 @@ class Engine:
         self._host = host
         if not self._in_memory:
             self._unwatch = store.watch(host.hinted)
-        if hasattr(store, "when_other_server"):
-            store.when_other_server(session.doubt)
+        getattr(store, "when_other_server", lambda _tell: None)(session.doubt)
         if self._sweeps:
             self._sweeping = site.loop.create_task(host.sweep(self._retention, TOMBSTONES), name="reactor sweep")
             host.spawn(host.claim_due())
@@ -290,7 +289,7 @@ class Engine:
         await self._expire()
         if len(args) > 1:
             self._serve(args[0])
-        run_id = args[0] if len(args) == 1 else f"{definition_of(args[0]).name}:{args[1]}"
+        run_id = args[0] if len(args) == 1 else ":".join((definition_of(args[0]).name, *args[1:]))
         if run_id not in host.drivers:
             await starting.see(host, run_id)
         name = run_id if "~" in run_id else await restarting.latest_life(host, run_id)

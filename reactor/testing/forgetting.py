@@ -149,9 +149,9 @@ def _drop_given(old: State, new: State) -> None:
     kept = [order for order in new.orders if _key(order) in orders]
     new.orders.clear()
     new.orders.extend(kept)
-    due = {(scope.names[index], call): (scope, index, call) for scope, index, call in new.ready}
+    due = {(one[0].names[one[1]], one[2]): one for one in new.ready}
     new.ready.clear()
-    new.ready.extend(due[one] for one in dict.fromkeys(ready) if one in due)
+    new.ready.extend([due[one] for one in dict.fromkeys(ready) if one in due])
 
 
 def _key(order: Command) -> Hashable:
