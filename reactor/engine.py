@@ -289,7 +289,7 @@ class Engine:
         await self._expire()
         if len(args) > 1:
             self._serve(args[0])
-        run_id = args[0] if len(args) == 1 else ":".join((definition_of(args[0]).name, *args[1:]))
+        run_id = ":".join((definition_of(args[0]).name, *args[1:])) if len(args) > 1 else str(*args)
         if run_id not in host.drivers:
             await starting.see(host, run_id)
         name = run_id if "~" in run_id else await restarting.latest_life(host, run_id)

@@ -76,6 +76,10 @@ class Place:
             return self.wrapped(Timeless(Lasting(self.memory), site))
         return self.wrapped(Timeless(await _held(open_store, self.url), site))
 
+    async def outside(self) -> Any:
+        """A handle that belongs to no engine, to be closed."""
+        return Lasting(self.memory) if self.kind == "memory" else await _held(open_store, self.url)
+
     def engine(self, **options: Any) -> PlacedEngine:
         """An engine on it, alone there: it neither sweeps nor renews a lease."""
         return PlacedEngine(self, **options)

@@ -26,7 +26,6 @@ from reactor.run.settling import LET_GO, failed
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Coroutine, Sequence
-    from types import CoroutineType
 
     from reactor.machine.commands import Command
     from reactor.machine.machine import Machine
@@ -83,7 +82,7 @@ class Driver(Recorder):
         else:
             mine(self, order)
 
-    def _aside(self, later: Coroutine[Any, Any, None]) -> CoroutineType[Any, Any, None]:
+    def _aside(self, later: Coroutine[Any, Any, None]) -> Any:
         self._asides += 1  # from now on, not from its first turn: the run is not at rest
         return self._beside(later)
 

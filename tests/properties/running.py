@@ -66,13 +66,18 @@ async def _told(story: Story, place: Place, options: dict[str, Any]) -> Told:
             except WrongState:
                 assert await run.status() in ("succeeded", "failed", "stuck")
         outcome = await run.outcome()
-        value = outcome.value if isinstance(outcome, Succeeded) else None
-        if isinstance(value, Results):
-            value = await total(value)
-        status = await run.status()
-        at = asyncio.get_running_loop().time()
-        records = await watching.records()
-    return Told(outcome, status, value, trace, records, len(asyncio.all_tasks()) - before, at)
+        told = await ended(run, outcome, trace, watching)
+    told.tasks_left = len(asyncio.all_tasks()) - before
+    return told
+
+
+async def ended(run: Any, outcome: Any, trace: Trace, watching: Watching) -> Told:
+    """All that is asked of a run that has ended."""
+    value = outcome.value if isinstance(outcome, Succeeded) else None
+    if isinstance(value, Results):
+        value = await total(value)
+    at = asyncio.get_running_loop().time()
+    return Told(outcome, await run.status(), value, trace, await watching.records(), 0, at)
 
 
 def state_of(machine: Machine) -> dict[str, Any]:
