@@ -19,7 +19,7 @@ from reactor.run.driver import Driver
 from reactor.run.failures import secret_texts
 from reactor.run.loading import Reading
 from reactor.run.mapping import Elements, MapRun
-from reactor.run.refusing import fingerprint_of, fitted, see_that_it_fits, tell_definition
+from reactor.run.refusing import fingerprint_of, fitted, see_that_it_fits, see_that_it_is_not_newer, tell_definition
 from reactor.run.writer import Writer
 
 if TYPE_CHECKING:
@@ -97,6 +97,7 @@ class Opening:
     async def batch(self, loaded: Loaded, writer: Writer) -> tuple[Driver, Reading]:
         """Of a batch."""
         started: Any = facts.decode(loaded.events[0])[0]
+        await see_that_it_is_not_newer(self.host, loaded)
         is_other = loaded.fingerprint != fingerprint_of(self.host, loaded.reactor)
         if is_other and loaded.root not in self.host.drivers:
             await see_that_it_fits(self.host, loaded.root)

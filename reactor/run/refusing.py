@@ -6,6 +6,7 @@ read, or whose secrets nobody here can open, is looked at again later. Only a ca
 
 from __future__ import annotations
 
+from contextlib import suppress
 from copy import copy
 from typing import TYPE_CHECKING, Any
 
@@ -42,8 +43,9 @@ if TYPE_CHECKING:
     from reactor.record.words import Claimed, Loaded
     from reactor.run.hosting import Host
 
-LATER = 60.0  # seconds
-OTHER_CODE = ("input-incompatible", "record-unfit")
+LATER = 15.0  # seconds
+OLDER = "older-code"
+OTHER_CODE = ("input-incompatible", "record-unfit", OLDER)
 HEAD = 1 << 62  # past every event
 SETTLED = (Asked, CallFailed, CallSucceeded, ChildOpened, HaltedFact, Skipped)
 
@@ -88,6 +90,18 @@ async def see_that_it_fits(host: Host, run: str) -> None:
         await fitted(host, loaded, Machine(host.plan_for(cls)), lambda: decode_inputs(cls, loaded.inputs, host.sealer, loaded.run))
 
 
+async def see_that_it_is_not_newer(host: Host, batch: Loaded) -> None:
+    """Raises Incompatible where the run around a batch went on under a higher version: its batches are for that, too."""
+    run = await host.store.load(batch.root, after=HEAD)
+    version = definition_of(host.served[batch.reactor]).version
+    if run is not None and run.version > version:
+        raise Incompatible(
+            f"{batch.run} belongs to a run that went on under version {run.version} of {batch.reactor}, and this is version {version}",
+            code="older-code",
+            fix="nothing: a process with that version takes it",
+        )
+
+
 # ---- giving back ------------------------------------------------------------------------------------------------
 
 
@@ -115,7 +129,7 @@ def _bare(error: ReactorError) -> ReactorError:
 
 async def _refuse_root(host: Host, claimed: Claimed, error: ReactorError) -> None:
     """A batch that does not fit stops its run, too: nobody looks at a batch."""
-    if claimed.run == claimed.root:
+    if claimed.run == claimed.root or error.code == OLDER:
         return
     driver = host.drivers.get(claimed.root)
     if driver is not None:
@@ -166,9 +180,10 @@ async def _abandoned(host: Host, claimed: Claimed) -> bool:
 
 def _cancel_in(loaded: Loaded) -> StopRequested | None:
     for message in loaded.mail:
-        fact = facts.decode(message.body)[0] if message.kind == "cancel" else None
-        if isinstance(fact, StopRequested) and fact.mode == "abandon":
-            return fact
+        with suppress(Incompatible):  # a message that nobody can read asks for nothing
+            fact = facts.decode(message.body)[0] if message.kind == "cancel" else None
+            if isinstance(fact, StopRequested) and fact.mode == "abandon":
+                return fact
     return None
 
 

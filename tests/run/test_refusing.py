@@ -15,6 +15,7 @@ from reactor.machine import events
 from reactor.plan.compile import plan_of
 from reactor.record import facts
 from reactor.record.store import Loaded, Message, NewRecord
+from reactor.run.refusing import LATER
 from tests.plan.shop import Checkout
 
 pytestmark = pytest.mark.anyio
@@ -105,12 +106,7 @@ async def test_what_nobody_can_read_is_not_looked_at_all_the_time(url):
         await outcome_of(await engine.get("small:bad"))
     after = await now_in(url)
     assert after.due is not None
-    assert after.due > before_long(after)
-
-
-def before_long(loaded: Loaded) -> float:
-    """Half a minute after it was made."""
-    return loaded.created_at + 30
+    assert after.due > after.created_at + LATER / 2
 
 
 async def test_inputs_that_do_not_read_are_the_codes(url):
@@ -194,13 +190,13 @@ async def test_a_run_names_its_definition(url):
     await store.close()
 
 
-@pytest.mark.parametrize("mail", [0, 3])
+@pytest.mark.parametrize("mail", [(), (b"", b"", b""), (b"\xc1",)], ids=["nothing else", "undos", "what nobody can read"])
 async def test_a_cancel_of_what_nobody_can_read_ends_it(url, mail):
     """Without undo nothing has to be called, so no code is needed; whatever else lies in its mail."""
     await planted(url, STARTED, BEGUN, b"\xc1")
     store = await open_store(url)
-    for number in range(mail):
-        await store.deliver("small:bad", Message("undo", b""), moves=True, operation=str(number))
+    for number, body in enumerate(mail):
+        await store.deliver("small:bad", Message("cancel" if body else "undo", body), moves=True, operation=str(number))
     await store.close()
     async with Engine(url, reactors=[Small], lease=1.0) as engine:
         run = await engine.get("small:bad")

@@ -620,6 +620,28 @@ async def test_a_run_at_work_is_let_go_of_when_a_batch_does_not_fit(store):
     assert sorted(calls) == ["charge", "work", "work"]
 
 
+async def test_a_lower_version_leaves_the_batches_of_a_run_that_went_on(store):
+    """They were made under its own version; but the run is the new code's now."""
+    old, new = busy(Charge, 1), busy(ChargeRenamed, 3)
+    gates["opened"].set()
+    async with deployed(store, old) as engine:
+        assert isinstance(await engine.run(old(), id="1"), Parked)
+    async with deployed(store, new) as engine:
+        run = await engine.get("busy:1")
+        await engine.signal(new.word, Verdict(fine=True), run_id=run.id)
+        await gates["reached"].wait()
+        await until_is(run, "parked")
+    async with deployed(store, old) as engine:
+        run = await engine.get("busy:1")
+        await engine.signal(Charge.confirm, Verdict(fine=True), correlation_id="charge 1")
+        await asyncio.sleep(0.6)  # over a sweep of this lease
+        assert await run.status() == "parked"
+    assert calls == ["charge", "work"]
+    async with deployed(store, new) as engine:
+        assert await (await engine.get("busy:1")).result(timeout=20) == "worked c1 r"
+    assert calls == ["charge", "work"]
+
+
 def summed(kind: Any, number: int) -> type[Reactor]:
     """A map, a person's word, and a step that reads what the map left."""
 
