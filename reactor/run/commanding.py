@@ -8,14 +8,16 @@ from typing import TYPE_CHECKING, Any, cast
 
 from reactor.errors import Incompatible, MailboxFull, UnknownRun, WrongState
 from reactor.machine.events import StopRequested
+from reactor.machine.parking import waiting_in
 from reactor.record import facts
 from reactor.run.refusing import last_words, why_not
-from reactor.run.view import ENDED, head_of, view_of
+from reactor.run.view import ENDED, HEAD, head_of, view_of
 
 if TYPE_CHECKING:
     from reactor.define.outcomes import Status
     from reactor.record.words import Loaded, Message
     from reactor.run.hosting import Host
+    from reactor.run.view import View
 
 ALLOWED: dict[str, tuple[Status, ...]] = {
     "cancel": ("queued", "running", "parked"),
@@ -52,7 +54,8 @@ async def outcome_on_record(host: Host, loaded: Loaded, *, parked: bool) -> Any:
     if status == "stuck" and loaded.status == "queued":
         return await outcome_on_record(host, await head_of(host, life_before(loaded.run)), parked=parked)
     if status == "parked" and parked and await is_asleep(host, loaded):
-        return (await view_of(host, loaded.run)).outcome()
+        view = await view_of(host, loaded.run)
+        return view.outcome() if await _batches_are_asleep(host, view) else None
     if status in ENDED:
         return await _ended_as(host, loaded.run, before_end=status == "superseded")
     return None
@@ -75,11 +78,27 @@ async def _ended_as(host: Host, run_id: str, *, before_end: bool) -> Any:
         return told
 
 
+def still_holds(loaded: Loaded, outcome: Any) -> bool:
+    """Whether a run's record can be taken to say what it did when this came of it; what batches wait for is asked of them."""
+    waiting = getattr(outcome, "waiting", ())
+    return loaded.status in ENDED or (loaded.status == "parked" and not any("[" in one.step for one in waiting))
+
+
 async def is_asleep(host: Host, loaded: Loaded) -> bool:
     """Whether nothing is about to wake a parked run: no mail, nothing due."""
     if loaded.token is not None or loaded.mail:
         return False
     return loaded.due is None or loaded.due > host.site.now()
+
+
+async def _batches_are_asleep(host: Host, view: View) -> bool:
+    """Whether nothing has been left for the parked batches of a run that it has not heard of yet."""
+    name = view.loaded.run
+    for record in {one.record for one in waiting_in(view.machine.state, name)} - {name}:
+        loaded = await host.store.load(record, after=HEAD)
+        if loaded is not None and not (loaded.status == "parked" and await is_asleep(host, loaded)):
+            return False
+    return True
 
 
 def see_that_it_goes_on(host: Host, run_id: str) -> None:
