@@ -11,12 +11,11 @@ from reactor.define.seconds import Seconds, as_seconds
 from reactor.errors import StoreUnavailable, UnknownRun, WrongState
 from reactor.machine.events import StopRequested
 from reactor.machine.marks import DONE, RECOVERED, SKIPPED, UNDO_BACKOFF, UNDO_FAILED, UNDO_READY, UNDOING, UNDONE
-from reactor.record import facts
 from reactor.run import commanding, restarting
 from reactor.run.context import current_call
 from reactor.run.fitting import readable
 from reactor.run.mailing import letter
-from reactor.run.observe import Event
+from reactor.run.observe import Event, event_of
 from reactor.run.outcome import undone_in, value_or_raise
 from reactor.run.preview import undo_plan
 from reactor.run.view import ENDED, View, head_of, view_of
@@ -149,7 +148,7 @@ class Run(Generic[T]):
                     return
                 for data in loaded.events:
                     at += 1
-                    yield Event(self.id, at, facts.decode(data)[0])
+                    yield event_of(self.id, at, data)
                 if self._host.wakings.closed or (loaded.status in ENDED and at >= loaded.seq):
                     return
                 await asyncio.wait([change], timeout=PATIENCE)

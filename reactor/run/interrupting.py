@@ -204,21 +204,22 @@ def _attempt(asking: Asking) -> int:
 
 async def time_out(driver: Driver, order: TimeOut) -> None:
     """Fail it with a TimeoutError, if the time has gone by on the store's clock and nothing was accepted before."""
-    asking = driver.machine.state.asks[order.address]
-    deadline = asking.asked.deadline or 0.0
+    asked = driver.machine.state.asks[order.address].asked
+    deadline = asked.deadline or 0.0
     while True:
         now = await patiently(driver, driver.store.now)
         if now is None or now >= deadline:
             break
         await asyncio.sleep(deadline - now)
     read = await patiently(driver, driver.read_mail)
-    if driver.released or not read or not asking.is_open:
+    asking = driver.machine.state.asks[order.address]  # what it is by now
+    if driver.released or not read or not asking.is_open or asking.asked.occurrence != asked.occurrence:
         return
     node = asking.scope.plan.nodes[asking.index]
     error = TimeoutError(f"nobody answered `{asking.name}` within {node.definition.timeout:g} s")
-    driver.originals[asking.asked.address] = error
+    driver.originals[order.address] = error
     attempt = _attempt(asking)
-    driver.note(CallFailed(driver.site.now(), asking.asked.address, "do", attempt, failure_of(error, attempt)))
+    driver.note(CallFailed(driver.site.now(), order.address, "do", attempt, failure_of(error, attempt)))
     _close(driver, asking)
 
 

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from reactor.define.failing import Failure
+from reactor.machine.events import Asked
 from reactor.machine.events import Event as Fact
+from reactor.record import facts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -61,6 +63,14 @@ class Event:
     def __repr__(self) -> str:
         said = " ".join(str(part) for part in (self.address, self.call, self.attempt) if part is not None)
         return f"<Event {self.seq} {self.kind} {said}".rstrip() + ">"
+
+
+def event_of(run_id: str, seq: int, data: bytes) -> Event:
+    """An event out of a record: with no values, but for what an interrupt shows to whoever answers it."""
+    fact, raw = facts.decode(data)
+    if isinstance(fact, Asked) and raw:
+        fact = msgspec.structs.replace(fact, show=msgspec.msgpack.decode(raw))
+    return Event(run_id, seq, fact)
 
 
 def _plain(value: Any) -> Any:
