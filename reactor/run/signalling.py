@@ -184,7 +184,7 @@ class Signalling:
                 fix="leave `run_id` out: the correlation id finds the run",
             )
         if seen.state is None:
-            return Target(record, address, "", None)
+            return self._unseen(seen, address)
         found = [one for one in occurrences_in(seen.state, self.names) if one.address == address]
         return self._judged(seen, found, by_id=True)
 
@@ -192,13 +192,19 @@ class Signalling:
         """The occurrence that is meant where only the run is named."""
         seen = await self._latest(run_id)
         if seen.state is None:
-            return Target(seen.name, "", "", None)
+            return self._unseen(seen, "")
         opened = [one for one in waiting_in(seen.state, seen.name) if one.interrupt in self.names]
         if len(opened) > 1:
             raise self._ambiguous(run_id, opened)
         if opened and opened[0].record != seen.name:
             return Target(opened[0].record, opened[0].address, opened[0].occurrence, opened[0].deadline)
         return self._judged(seen, list(occurrences_in(seen.state, self.names)))
+
+    def _unseen(self, seen: Sighting, address: str) -> Target:
+        """A run that no code at hand reads: it is kept for code that does. Raises NotWaiting where it has ended."""
+        if seen.loaded.ended_at is None:
+            return Target(seen.name, address, "", None)
+        raise self._over(seen.loaded.root, seen.loaded.status, known=True)
 
     def _judged(self, seen: Sighting, found: list[Occurrence], *, by_id: bool = False) -> Target | Delivery:
         """By rules 3 to 6: answered, over, open, still to come."""
@@ -357,9 +363,7 @@ class Signalling:
 
     def _over(self, root: str, status: str, *, known: bool) -> NotWaiting:
         if not known:
-            return NotWaiting(
-                f"{root} has no interrupt `{self.name}`", code="no-such-interrupt", fix="name the interrupt of its own reactor"
-            )
+            return NotWaiting(f"{root} has no interrupt `{self.name}`", code="no-such-interrupt", fix="name one of its own reactor")
         said = f"the run is {status}" if status not in ("running", "queued", "parked") else "it timed out, or was dropped"
         return NotWaiting(f"`{self.name}` of {root} does not wait: {said}", fix="start the run again")
 

@@ -16,6 +16,7 @@ from reactor import (
     Cancelled,
     Engine,
     Incompatible,
+    NotWaiting,
     Parked,
     Reactor,
     Results,
@@ -337,7 +338,7 @@ async def test_what_may_be_asked_of_an_incompatible_run(store):
     await parked_under_version_1(store)
     async with deployed(store, Removed) as engine:
         run = await engine.get("shop:1")
-        await engine.signal(Removed.approval, Verdict(fine=True), run_id=run.id)
+        assert (await engine.signal(Removed.approval, Verdict(fine=True), run_id=run.id)).status == "early"
         await until_is(run, "incompatible")
         for refused in (run.undo(), run.restart(), run.retry_rollback(), run.cancel("no")):
             with pytest.raises(WrongState, match="incompatible"):
@@ -349,6 +350,9 @@ async def test_what_may_be_asked_of_an_incompatible_run(store):
         assert outcome.reason.startswith("not needed")
         with pytest.raises(RunStopped):
             await run.result(timeout=20)
+        for to in ({"run_id": run.id}, {"correlation_id": "order:1"}):
+            with pytest.raises(NotWaiting):
+                await engine.signal(Removed.approval, Verdict(fine=False), **to)
     assert calls == []
 
 
