@@ -18,13 +18,14 @@ ANYWHERE = "*."  # before the name of an interrupt: whichever occurrence of it a
 class Asking:
     """What an interrupt asks, and what came of it."""
 
-    __slots__ = ("asked", "delivery", "index", "refused", "scope")
+    __slots__ = ("asked", "delivery", "index", "is_overdue", "refused", "scope")
 
     def __init__(self, scope: Scope, index: int, asked: Asked) -> None:
         self.scope = scope
         self.index = index
         self.asked = asked
         self.refused = 0  # payloads that did not validate
+        self.is_overdue = False  # its time is up, and the order was given
         self.delivery: str | None = None  # the message that answered it
 
     @property

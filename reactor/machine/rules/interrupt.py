@@ -58,10 +58,12 @@ def kept(state: State, event: SignalKept) -> None:
 
 
 def overdue(state: State, scope: Scope, index: int) -> None:
-    """The time to answer has gone by."""
+    """The time to answer has gone by; timers of former occurrences ring, too, and say nothing new."""
     asking = state.asks.get(scope.names[index])
-    deadline = None if asking is None else asking.asked.deadline
-    if scope.marks[index] == OPEN and deadline is not None and deadline <= state.now:
+    if asking is None or asking.scope is not scope or asking.is_overdue or asking.asked.deadline is None:
+        return
+    if asking.is_open and asking.asked.deadline <= state.now:
+        asking.is_overdue = True
         state.orders.append(TimeOut(scope, index))
 
 
