@@ -7,7 +7,24 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from reactor import Ask, Continue, Failed, NotWaiting, Parked, Reactor, RunConflict, StepError, Succeeded, interrupt, step
+from reactor import (
+    Ask,
+    Continue,
+    Failed,
+    NotWaiting,
+    Parked,
+    PayloadInvalid,
+    Reactor,
+    Results,
+    RunConflict,
+    StepError,
+    Succeeded,
+    TryAgain,
+    compose,
+    interrupt,
+    map_over,
+    step,
+)
 from reactor.plan.compile import plan_of
 from reactor.record import facts
 from reactor.record.sealing import Sealer
@@ -290,3 +307,59 @@ async def until(run, kind):
         if event.kind == kind:
             yield event
             return
+
+
+# ---- with no memory -----------------------------------------------------------------------------------------------
+
+
+class Long(Reactor):
+    """Asks a child, then by itself with little time and two payloads, then each element."""
+
+    @compose
+    async def first(self) -> Gate:
+        return Gate(key="first")
+
+    @interrupt(timeout=60, attempts=2, after=[first])
+    async def second(self) -> Ask[int]:
+        return Ask("second")
+
+    @second.compensate
+    async def again(self, error: StepError) -> TryAgain:
+        return TryAgain(5)
+
+    @map_over([1, 2], batch_size=1)
+    async def third(self, number: int, _: int = second.result) -> Gate:
+        return Gate(key=f"third {number}")
+
+    @step
+    async def output(self, a: int = first.result, b: int = second.result, c: Results[int] = third.result) -> list[int]:
+        return [a, b, *await c.all()]
+
+
+@pytest.mark.parametrize("forgets", [False, True], ids=["remembers", "forgets"])
+async def test_nothing_that_matters_is_in_memory_only(place, forgets):
+    """A driver that drops all it knows after each append asks, refuses, times out and is answered as one that remembers."""
+    async with place.engine(reactors=[Long], forgets=forgets) as engine:
+        run = await engine.start(Long(), id="1")
+        assert await steps(run) == ["first.go"]
+        assert (await engine.signal(Gate.go, 1, correlation_id="first")).status == "accepted"
+        assert await steps(run) == ["second"]
+        await asyncio.sleep(61)  # it times out, and is asked again
+        for payload in ("a", "b"):  # it is refused twice, and asked again
+            assert await steps(run) == ["second"]
+            with pytest.raises(PayloadInvalid):
+                await engine.signal(Long.second, payload, correlation_id="second")
+        await asyncio.sleep(10)
+        assert await steps(run) == ["second"]
+        assert (await engine.signal(Gate.go, 4, correlation_id="third 2")).status == "early"
+        assert (await engine.signal(Long.second, 2, correlation_id="second")).status == "accepted"
+        assert await steps(run) == ["third[0].go"]
+        assert (await engine.signal(Gate.go, 3, run_id="Long:1")).status == "accepted"
+        assert await run.result(timeout=60) == [1, 2, 3, 4]
+        facts = await kinds(engine._host.store, "Long:1")
+        assert [facts.count(kind) for kind in ("Asked", "Answered", "AnswerRefused")] == [4, 2, 2]
+
+
+async def steps(run: Any) -> list[str]:
+    """What a run waits for."""
+    return [one.step for one in (await run.outcome(timeout=60)).waiting]
