@@ -30,9 +30,10 @@ if TYPE_CHECKING:
     from reactor.run.recorder import Recorder
 
 CLAIMS = 100  # records in one claim
-RESTLESS = 0.05  # seconds between two claims that hints ask for
+RESTLESS, CALM = 0.01, 0.08  # seconds between two claims that hints ask for, at least: where the last one found something; in vain
 SOON = 0.001  # seconds: clocks are not read twice at the same time
-QUIET = 0.02  # seconds without an append before a hint is taken for mail
+QUIET = 0.02  # seconds without an append before a hint is taken for mail, where the loop is not late
+LATE = 0.25  # seconds of a loop's lateness that count, at most
 
 
 class Host(Residence):
@@ -155,24 +156,39 @@ class Host(Residence):
     def _heed_hint(self, driver: Driver) -> None:
         """Most hints are echoes of our own appends, and an append that began after one says itself whether mail lies there."""
         driver.hinted = driver.writer.begun
-        if driver.writer.acknowledged == driver.hinted and self.site.clock() - driver.flushed_at > QUIET:
+        if driver.writer.acknowledged == driver.hinted and self.site.clock() - driver.flushed_at > self._quiet():
             self._look_later(driver)
         else:
-            self.site.loop.call_later(QUIET, self._look_later, driver)
+            self._look_after_a_while(driver)
+
+    def _quiet(self) -> float:
+        """How long an append may take to follow the last one: among many runs a turn of the loop is long, and it takes some."""
+        return QUIET + 4 * self._lag
+
+    def _look_after_a_while(self, driver: Driver) -> None:
+        loop = self.site.loop
+        due = loop.time() + self._quiet()
+
+        def look() -> None:
+            self._lag = min(loop.time() - due, LATE)
+            self._look_later(driver)
+
+        loop.call_at(due, look)
 
     def _look_later(self, driver: Driver) -> None:
         hinted, writer = driver.hinted, driver.writer
         if driver.released or hinted is None or writer.acknowledged > hinted:
             driver.hinted = None
         elif writer.acknowledged < writer.begun:
-            self.site.loop.call_later(QUIET, self._look_later, driver)
+            self._look_after_a_while(driver)
         else:
             driver.hinted = None
             driver.look()
 
     def _claim_before_long(self) -> None:
         if self._claim_soon is None and not self.is_closing:
-            wait = max(0.0, self._claimed_at + RESTLESS - self.site.clock())
+            rest = min(RESTLESS * 2**self._in_vain, CALM)
+            wait = max(0.0, self._claimed_at + rest - self.site.clock())
             self._claim_soon = self.site.loop.call_later(wait, self._claim_now)
 
     def _claim_now(self) -> None:
@@ -182,7 +198,9 @@ class Host(Residence):
 
     async def claim_due(self) -> None:
         """Claim what is due and unowned, and what a lease that ran out left behind; drive it."""
-        self._claimed_at = self.site.clock()
+        now = self.site.clock()
+        self._in_vain = min(self._in_vain + 1, 8) if now - self._claimed_at < 2 * CALM else 0
+        self._claimed_at = now
         if not self.session.may_claim or not self.session.may_begin:
             return
         try:
@@ -192,6 +210,7 @@ class Host(Residence):
             while serves := self.serves():
                 claimed = await self.store.claim(self.session.id, serves, limit=CLAIMS)
                 for one in claimed:
+                    self._in_vain = 0
                     await self._open(one)
                 if len(claimed) < CLAIMS:
                     break

@@ -63,6 +63,8 @@ class Residence:
         self._tasks: set[asyncio.Task[Any]] = set()
         self._opening: set[str] = set()
         self._claimed_at = 0.0
+        self._in_vain = 0  # claims in a row that hints asked for and that found nothing
+        self._lag = 0.0  # seconds that the loop was late when it was last looked at
         self._claim_soon: asyncio.TimerHandle | None = None
 
     def spawn(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
