@@ -28,6 +28,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     ledger: str
     stories: dict[str, str] = {}  # by the run's id
     lease: float = 1.0
+    settle: float = 1.0  # no undo of a call in doubt begins before that
     kill_at: int = 0
     moment: str = "before"
     stall: float = 0.0
@@ -61,15 +62,16 @@ class Client:
     async def tell(self) -> Told:
         """The story, to its end."""
         run = await self.start()
-        outcome = await run.outcome()
-        while not self.is_end(outcome):
-            if isinstance(outcome, Parked):
-                await self.signal()
-            elif isinstance(outcome, Succeeded):
-                await self.undo(run)
+        async with asyncio.TaskGroup() as group:
             if self.story == "cancel":
-                await self.cancel(run)
+                group.create_task(self.cancel(run))
             outcome = await run.outcome()
+            while not self.is_end(outcome):
+                if isinstance(outcome, Parked):
+                    await self.signal()
+                else:
+                    await self.undo(run)
+                outcome = await run.outcome()
         return Told(type(outcome).__name__, detail_of(outcome), await run.status())
 
     def is_end(self, outcome: Outcome[object]) -> bool:
@@ -154,7 +156,8 @@ async def main(job: Job) -> dict[str, Told]:
     ledger = Ledger(job.ledger)
     LEDGERS.append(ledger)
     STALLS[0] = job.stall
-    engine = WitnessedEngine(job.url, ledger, kill_at=job.kill_at, moment=job.moment, lease=job.lease, reactors=REACTORS)
+    options = {"lease": job.lease, "settle": job.settle, "reactors": REACTORS}
+    engine = WitnessedEngine(job.url, ledger, kill_at=job.kill_at, moment=job.moment, **options)
     async with engine:
         ledger.write("open")
         work = asyncio.ensure_future(told_all(engine, ledger, job.stories) if job.stories else asyncio.Event().wait())
