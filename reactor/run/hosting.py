@@ -33,6 +33,7 @@ CLAIMS = 100  # records in one claim
 RESTLESS, CALM = 0.01, 0.08  # seconds between two claims that hints ask for, at least: where the last one found something; in vain
 SOON = 0.001  # seconds: clocks are not read twice at the same time
 QUIET = 0.02  # seconds without an append before a hint is taken for mail, where the loop is not late
+IDLE = 0.25  # seconds without an append after which a hint can be no echo
 LATE = 0.25  # seconds of a loop's lateness that count, at most
 
 
@@ -110,13 +111,14 @@ class Host(Residence):
         if loaded.version > definition_of(self.served[loaded.reactor]).version:
             return False
         if loaded.token is not None:
-            return self.session.may_claim
+            return await self.session.claims()
         return bool(loaded.mail) or (loaded.due is not None and loaded.due <= self.site.now() + SOON)
 
     async def _open(self, claimed: Claimed) -> None:
         """Load a record that is ours now, and drive it."""
-        if claimed.run in self.drivers:
+        if claimed.run in self.drivers or claimed.run in self._reading:
             return
+        self._reading.add(claimed.run)
         try:
             driver = await open_record(self, claimed)
         except StoreUnavailable:
@@ -124,8 +126,10 @@ class Host(Residence):
         except ReactorError as error:
             await refusing.give_back(self, claimed, error)
             return
+        finally:
+            self._reading.discard(claimed.run)
         self.wakings.failed.pop(claimed.run, None)
-        if driver is None or self.is_closing:
+        if driver is None or self.is_closing or claimed.run in self.drivers:  # a batch may have come by being made
             return
         if driver.batch is None and not driver.machine.state.ended:
             driver.is_queued = not self.has_room(driver.machine.state.root.plan)
@@ -138,7 +142,7 @@ class Host(Residence):
         loaded = await self.store.load(writer.name, after=1 << 62)
         if loaded is not None and loaded.token == writer.token:
             from_store = await open_record(self, driver.claimed(loaded))
-            if from_store is not None:
+            if from_store is not None and writer.name not in self.drivers:
                 self.enter(from_store)
                 from_store.pump()
 
@@ -156,22 +160,22 @@ class Host(Residence):
     def _heed_hint(self, driver: Driver) -> None:
         """Most hints are echoes of our own appends, and an append that began after one says itself whether mail lies there."""
         driver.hinted = driver.writer.begun
-        if driver.writer.acknowledged == driver.hinted and self.site.clock() - driver.flushed_at > self._quiet():
+        if driver.writer.acknowledged == driver.hinted and self.site.clock() - driver.flushed_at > IDLE:
             self._look_later(driver)
         else:
             self._look_after_a_while(driver)
 
-    def _quiet(self) -> float:
-        """How long an append may take to follow the last one: among many runs a turn of the loop is long, and it takes some."""
-        return QUIET + 4 * self._lag
-
-    def _look_after_a_while(self, driver: Driver) -> None:
+    def _look_after_a_while(self, driver: Driver, *, again: bool = False) -> None:
+        """Among many runs a turn of the loop is long, and an append takes some to follow the last one."""
         loop = self.site.loop
-        due = loop.time() + self._quiet()
+        due = loop.time() + QUIET + 4 * self._lag
 
         def look() -> None:
-            self._lag = min(loop.time() - due, LATE)
-            self._look_later(driver)
+            late, self._lag = self._lag, min(loop.time() - due, LATE)
+            if self._lag - late > QUIET and not again:
+                self._look_after_a_while(driver, again=True)  # the loop has only now become busy
+            else:
+                self._look_later(driver)
 
         loop.call_at(due, look)
 
@@ -204,6 +208,8 @@ class Host(Residence):
         if not self.session.may_claim or not self.session.may_begin:
             return
         try:
+            if not await self.session.claims():
+                return
             if self.unsure:
                 self.unsure = False
                 await self._take_up_held()

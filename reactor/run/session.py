@@ -64,15 +64,25 @@ class Session:
         """The store was away, or is another one now: wait a full lease before claiming what merely expired."""
         self._claims_after = self._clock() + self.lease
 
+    async def claims(self) -> bool:
+        """Renew it, and say whether anything may be claimed.
+
+        Asked right before: a claim that waits for an answer while the store is away is heeded by the store as soon as it is back, when
+        other leases have run out for no fault of their owners. Raises StoreUnavailable.
+        """
+        if self.lease < FOREVER:
+            await self._renew()
+        return self.may_claim
+
     async def _renew(self) -> None:
         asked = self._clock()
-        if asked - self._renewed >= self.lease * 2 / 3:  # it has been away, or the loop was blocked
-            self.doubt()
         if not await self.store.renew(self.id):
             await self.store.open_session(self.id, self.lease)
-        if self.lapsed is not None and self._clock() - self._renewed >= self.lease * 2 / 3:
-            await self.lapsed()
-        self._renewed = asked
+        if self._clock() - self._renewed >= self.lease * 2 / 3:  # the store was away, or the loop blocked
+            self.doubt()
+            if self.lapsed is not None:
+                await self.lapsed()
+        self._renewed = max(self._renewed, asked)
         self._renewals.set()
 
     async def _keep(self) -> None:

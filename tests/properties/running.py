@@ -96,6 +96,7 @@ class Record:
     data: tuple[bytes, ...]
     live: Machine
     fresh: Callable[[], tuple[Machine, Reading]]
+    is_whole: bool = True  # whether its last driver knows that all of it was written
 
     def replayed(self, count: int | None = None) -> Machine:
         """The machine that follows from the first facts, all unless told otherwise."""
@@ -113,10 +114,11 @@ class Watching:
 
     def __init__(self) -> None:
         self.drivers: dict[str, Driver] = {}
+        self.store: Any = None
 
     def watch(self, host: Host) -> None:
         """From now on."""
-        entered = host.enter
+        entered, self.store = host.enter, host.store
 
         def enter(driver: Driver) -> None:
             self.drivers[driver.record_name] = driver
@@ -129,7 +131,8 @@ class Watching:
         return [await self._record(driver) for driver in self.drivers.values()]
 
     async def _record(self, driver: Driver) -> Record:
-        loaded = await driver.store.load(driver.record_name)
+        store = self.store
+        loaded = await store.load(driver.record_name)
         reactor = driver.machine.state.root.reactor
 
         def fresh() -> tuple[Machine, Reading]:
@@ -139,9 +142,10 @@ class Watching:
             else:
                 batch = root.plan
                 machine = Machine.of_batch(batch.owner, batch.map_node, root.address, batch.first, len(batch.nodes))
-            return machine, Reading(driver.store, driver.record_name, reactor, root=driver.run_id, sealer=driver.host.sealer)
+            return machine, Reading(store, driver.record_name, reactor, root=driver.run_id, sealer=driver.host.sealer)
 
-        return Record(driver.record_name, loaded.events, driver.machine, fresh)
+        is_whole = driver.writer.seq == loaded.seq and not driver.writer.facts
+        return Record(driver.record_name, loaded.events, driver.machine, fresh, is_whole)
 
 
 @dataclass
