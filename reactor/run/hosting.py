@@ -138,13 +138,13 @@ class Host(Residence):
 
     async def open_again(self, driver: Recorder) -> None:
         """Drive a record anew, from what the store holds of it."""
-        writer = driver.writer
-        loaded = await self.store.load(writer.name, after=1 << 62)
-        if loaded is not None and loaded.token == writer.token:
-            from_store = await open_record(self, driver.claimed(loaded))
-            if from_store is not None and writer.name not in self.drivers:
-                self.enter(from_store)
-                from_store.pump()
+        try:
+            loaded = await self.store.load(driver.record_name, after=1 << 62)
+            if loaded is not None and loaded.token == driver.writer.token:
+                await self._open(driver.claimed(loaded))
+        except StoreUnavailable as error:
+            self.unsure = True
+            LOGGER.warning("%s cannot be read: %s", driver.record_name, error)
 
     # ---- the sweep --------------------------------------------------------------------------------------------
 
