@@ -206,11 +206,8 @@ class Registry(Protocol):
         """
         ...
 
-    async def once(self, delivery_id: str, answer: bytes | None) -> bytes | None:
-        """Remember the first answer to a delivery id, for `ONCE_KEPT` at least; the one that is remembered where there is one.
-
-        Without an answer it is only asked for.
-        """
+    async def once(self, delivery_id: str, answer: bytes) -> bytes | None:
+        """Remember the first answer to a delivery id, for `ONCE_KEPT` at least; the one that is remembered where there is one."""
         ...
 
 

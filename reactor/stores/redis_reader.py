@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
 BLOCK = 5.0  # seconds that the server waits for something new
 TOGETHER = 1000  # entries of one stream in one answer, at most
-PACE = 0.005  # seconds from an answer to the next question: the first of many is heard at once, and the others share an answer
 PAUSE, LONGEST_PAUSE = 0.05, 1.0
 LOST = (StoreUnavailable, RedisError, TimeoutError, OSError, EOFError)
 
@@ -73,7 +72,6 @@ class Reader:
                 while True:
                     self._tell(await self._next(connection))
                     failures = 0
-                    await asyncio.sleep(PACE)
             except LOST as error:
                 log.debug("the reader lost its connection: %s", error)
                 failures += 1
