@@ -103,8 +103,12 @@ async def stage(places: Places) -> AsyncIterator[dict[tuple[str, str], Act]]:
     async with contextlib.AsyncExitStack() as stack:
         stores = {SQLITE: places.sqlite("reactor.db")} | {REDIS[kept]: places.redis(kept) for kept in places.servers}
         engines = {who: await stack.enter_async_context(Engine(url)) for who, url in stores.items()}
-        for who, engine in engines.items():
-            acts["chain", who] = chain_act(engine)
+        opened = {who: await stack.enter_async_context(opening) for who, opening in limits_of(places).items()}
+        chains = {who: chain_act(engine) for who, engine in engines.items()} | opened
+        beside = (SQLITE, *COMMIT.values(), ON_THREAD, APPEND[SQLITE], REDIS[OFF], WIRE, REDIS_PY, APPEND[REDIS[OFF]])
+        for who in dict.fromkeys((*beside, *chains)):  # a ratio's sides one after the other; who syncs at every step comes last
+            if who in chains:
+                acts["chain", who] = chains[who]
         quick = {who: engines[who] for who in (SQLITE, REDIS[OFF])}
         for who, engine in quick.items():
             acts["crowd", who] = crowd_act(engine)
@@ -115,8 +119,6 @@ async def stage(places: Places) -> AsyncIterator[dict[tuple[str, str], Act]]:
         for who, engine in (quick | {MEMORY: await stack.enter_async_context(Engine())}).items():
             acts["signal", who] = signal_act(engine)
             acts["start", who] = start_act(engine)
-        for who, opening in limits_of(places).items():
-            acts["chain", who] = await stack.enter_async_context(opening)
         yield acts
 
 

@@ -160,7 +160,7 @@ class Host(Residence):
     def _heed_hint(self, driver: Driver) -> None:
         """Most hints are echoes of our own appends, and an append that began after one says itself whether mail lies there."""
         driver.hinted = driver.writer.begun
-        if driver.writer.acknowledged == driver.hinted and self.site.clock() - driver.flushed_at > IDLE:
+        if driver.writer.acknowledged == driver.hinted and driver.writer.seq and self.site.clock() - driver.flushed_at > IDLE:
             self._look_later(driver)
         else:
             self._look_after_a_while(driver)
@@ -181,7 +181,7 @@ class Host(Residence):
 
     def _look_later(self, driver: Driver) -> None:
         hinted, writer = driver.hinted, driver.writer
-        if driver.released or hinted is None or writer.acknowledged > hinted:
+        if driver.released or hinted is None or writer.acknowledged > hinted or self.drivers.get(driver.record_name) is not driver:
             driver.hinted = None
         elif writer.acknowledged < writer.begun:
             self._look_after_a_while(driver)

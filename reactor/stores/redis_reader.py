@@ -10,6 +10,7 @@ import logging
 import random
 from typing import TYPE_CHECKING, Any
 
+from hiredis import pack_command
 from redis.exceptions import RedisError
 
 from reactor.errors import StoreUnavailable
@@ -91,7 +92,7 @@ class Reader:
     async def _next(self, connection: Any) -> Any:
         words = ("XREAD", "COUNT", TOGETHER, "BLOCK", int(BLOCK * 1000), "STREAMS", *self._at.keys(), *self._at.values())
         async with asyncio.timeout(BLOCK + self._timeout):
-            await connection.send_packed_command(connection.pack_command(*words), check_health=False)
+            await connection.send_packed_command([pack_command(words)], check_health=False)  # redis-py's own takes 0.1 ms for these
             return await connection.read_response()
 
     def _tell(self, streams: Any) -> None:
