@@ -198,6 +198,7 @@ class Engine:
         if not self._in_memory:
             self._unwatch = store.watch(host.hinted)
         getattr(store, "when_other_server", lambda _tell: None)(session.doubt)
+        host.claims_hinted = self._sweeps
         if self._sweeps:
             self._sweeping = site.loop.create_task(host.sweep(self._retention, TOMBSTONES), name="reactor sweep")
             host.spawn(host.claim_due())

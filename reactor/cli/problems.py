@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from reactor.errors import ReactorError
 
 USAGE = 2
+FIXES = {
+    "secrets-need-keys": "put keys that seal it in REACTOR_KEYS (base64); or say --plain-secrets, or --store memory:// to keep nothing",
+    "no-key": "put the keys that it was sealed with in REACTOR_KEYS",
+}
 
 
 class Problem(click.ClickException):
@@ -42,6 +46,8 @@ class Problem(click.ClickException):
 def as_problem(error: ReactorError) -> Problem:
     """An error of the library as the command's own: it says code, place and fix already."""
     what, *rest = clean_lines(str(error))
+    if error.code in FIXES:  # on a command line other words help
+        rest = [*(line for line in rest if not line.lstrip().startswith("fix: ")), f"fix: {FIXES[error.code]}"]
     return Problem(what.removeprefix(f"[{error.code}] "), *(line.removeprefix("  ") for line in rest), code=error.code)
 
 

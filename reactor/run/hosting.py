@@ -153,7 +153,8 @@ class Host(Residence):
         self.wakings.changed(name)
         driver = self.drivers.get(name)
         if driver is None:
-            self._claim_before_long()
+            if self.claims_hinted:
+                self._claim_before_long()
         elif driver.hinted is None:
             self._heed_hint(driver)
 

@@ -55,6 +55,7 @@ class Residence:
         self.stalled: dict[str, Claimed] = {}  # ours, and not to be driven: nobody can read them
         self.wakings = Wakings(site.loop)
         self.is_closing = False
+        self.claims_hinted = True  # else what others do is no reason to claim: it drives what it made, or was asked for
         self.takes_runs = True  # False: only batches of those that are driven
         self.is_readable = False  # its store can be read after it is closed
         self.unsure = False  # a claim may have been made whose answer was lost
