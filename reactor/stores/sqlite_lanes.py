@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Concatenate, NamedTuple, ParamSpec, TypeV
 
 from reactor.errors import StoreUnavailable
 from reactor.record.keeping import next_fence
-from reactor.stores.sqlite_file import connect_reading, unavailable
+from reactor.stores.sqlite_file import as_written, connect_reading, unavailable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -214,7 +214,7 @@ class Reader(Lane):
         try:
             execute("BEGIN")
             stored = execute("SELECT at FROM commits ORDER BY number DESC LIMIT 1").fetchone()
-            self._transaction.now = self._time(stored[0] if stored else 0.0)
+            self._transaction.now = self._time(as_written(stored[0], float) if stored else 0.0)
             answer = Answered(asked.future, asked.work(self._transaction, *asked.arguments), None)
         except BaseException as error:  # noqa: BLE001  # its caller is told
             answer = Answered(asked.future, None, unavailable(self.path, error))

@@ -6,7 +6,7 @@ shares the transaction.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import msgspec
 
@@ -22,10 +22,12 @@ from reactor.record.store import (
     Fenced,
     Loaded,
     Message,
+    MessageKind,
     NewRecord,
     Refused,
     Unread,
 )
+from reactor.stores.sqlite_file import as_written
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -39,6 +41,9 @@ REOPENING = frozenset({"undo", "restart", "retry_rollback"})  # what a record th
 _encode = msgspec.msgpack.encode
 _events = msgspec.msgpack.Decoder(list[bytes])
 _texts = msgspec.msgpack.Decoder(tuple[str, ...])
+_MAIL: Any = tuple[MessageKind, bytes, int]
+_MADE: Any = tuple[str | None, float, int]
+_SNAPSHOT: Any = tuple[int, bytes] | None
 
 
 # ---- create ---------------------------------------------------------------------------------------------------
@@ -48,7 +53,7 @@ def create(tx: Transaction, record: NewRecord) -> Created | Loaded | Literal["ex
     """The port's `create`."""
     there = tx.execute("SELECT token, created_at, fence FROM heads WHERE run = ?", (record.run,)).fetchone()
     if there is not None:
-        token, created_at, fence = there
+        token, created_at, fence = as_written(there, _MADE)
         if record.token is not None and token == record.token:
             return Created(created_at, fence)
         found = head_of(tx, record.run)
@@ -258,7 +263,7 @@ class Head(NamedTuple):
 def head_of(tx: Transaction, run: str) -> Head | None:
     """All of a record that is one row."""
     found = tx.execute(HEAD, (run,)).fetchone()
-    return None if found is None else Head._make(found)
+    return None if found is None else as_written(found, Head)
 
 
 def load(tx: Transaction, run: str, after: int | None) -> Loaded | None:
@@ -268,7 +273,7 @@ def load(tx: Transaction, run: str, after: int | None) -> Loaded | None:
         return None
     snapshot = None
     if after is None:
-        snapshot = tx.execute("SELECT seq, state FROM snapshots WHERE record = ?", (head.id,)).fetchone()
+        snapshot = as_written(tx.execute("SELECT seq, state FROM snapshots WHERE record = ?", (head.id,)).fetchone(), _SNAPSHOT)
     first = after if after is not None else snapshot[0] if snapshot else 0
     rows = tx.execute("SELECT seq, events FROM events WHERE record = ? AND seq > ? ORDER BY seq", (head.id, first))
     return head.loaded(snapshot, _after(rows, run, first, head.seq), _mail(tx, head.id, 0))
@@ -279,7 +284,7 @@ def _after(rows: Cursor, run: str, first: int, last: int) -> list[bytes]:
     events: list[bytes] = []
     try:
         for seq, data in rows:
-            some = _events.decode(data)
+            some = _events.decode(as_written(data, bytes))
             events += some[max(0, first - (seq - len(some))) :]
     except msgspec.MsgspecError as error:
         raise _damaged(run) from error
@@ -300,4 +305,4 @@ def mail(tx: Transaction, run: str, after: int) -> list[Message]:
 
 def _mail(tx: Transaction, record: int, after: int) -> list[Message]:
     rows = tx.execute("SELECT kind, body, number FROM mail WHERE record = ? AND number > ? ORDER BY number", (record, after))
-    return [Message(*row) for row in rows]
+    return [Message(*as_written(row, _MAIL)) for row in rows]

@@ -9,11 +9,11 @@ import sqlite3
 import time
 from contextlib import suppress
 from queue import Empty
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from reactor.stores.sqlite_file import Durability, about, connect, is_busy, unavailable
+from reactor.stores.sqlite_file import Durability, about, as_written, connect, is_busy, unavailable
 from reactor.stores.sqlite_lanes import STOP, Answered, Asked, Lane, Reader, Transaction, Watcher, nothing
 
 if TYPE_CHECKING:
@@ -24,6 +24,9 @@ GROUP = 0.004  # seconds: what has come after so long waits for the next commit
 FAIR = 0.020  # seconds that we write without a break; then others get a turn
 TURN = 0.001  # seconds
 LOOK = (0.005, 0.025)  # seconds between two looks for what others wrote: after some came, when all is quiet
+_runs = msgspec.msgpack.Decoder(list[str])
+_COMMIT: Any = tuple[int, float]
+
 KEPT = 1024  # commits that are remembered for those who look
 
 
@@ -69,8 +72,8 @@ class Writer(Lane):
 
     def _newest(self) -> tuple[int, float]:
         """Number and time of the last commit."""
-        found: tuple[int, float] | None = self._execute("SELECT number, at FROM commits ORDER BY number DESC LIMIT 1").fetchone()
-        return found or (0, 0.0)
+        found = self._execute("SELECT number, at FROM commits ORDER BY number DESC LIMIT 1").fetchone()
+        return as_written(found or (0, 0.0), _COMMIT)
 
     # ---- writing ----------------------------------------------------------------------------------------------
 
@@ -187,7 +190,7 @@ class Writer(Lane):
             if version != self._version:
                 number = self._newest()[0]
                 runs, self._seen, self._version = self._written_by_others(number), number, version
-        except sqlite3.Error:
+        except (sqlite3.Error, msgspec.MsgspecError):
             runs = []  # the file cannot be read now: whoever writes is told
         self._pace = LOOK[0] if runs else min(self._pace * 1.3, LOOK[1])
         if runs:
@@ -195,4 +198,8 @@ class Writer(Lane):
 
     def _written_by_others(self, number: int) -> list[str]:
         rows = self._execute("SELECT runs FROM commits WHERE number > ? AND number <= ?", (self._seen, number)).fetchall()
-        return [run for (runs,) in rows for run in msgspec.msgpack.decode(runs, type=list[str])]
+        found: list[str] = []
+        for (runs,) in rows:
+            with suppress(msgspec.MsgspecError):  # only a hint, and not worth a write
+                found += _runs.decode(as_written(runs, bytes))
+        return found
