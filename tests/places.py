@@ -34,7 +34,7 @@ Opener: TypeAlias = Callable[[Any], Any]
 class Timeless:
     """A store that is asked while the clock is held, and whose time is the engine's: what it measures by itself it need not be asked."""
 
-    def __init__(self, store: Any, site: Site) -> None:
+    def __init__(self, store: Any, site: Site | None = None) -> None:
         self.store = store
         self._site = site
 
@@ -47,6 +47,7 @@ class Timeless:
 
     async def now(self) -> float:
         """The store's time would lag behind."""
+        assert self._site is not None
         return self._site.now()
 
     def watch(self, _changed: Callable[[str], None]) -> Callable[[], None]:
@@ -78,7 +79,7 @@ class Place:
 
     async def outside(self) -> Any:
         """A handle that belongs to no engine, to be closed."""
-        return Lasting(self.memory) if self.kind == "memory" else await _held(open_store, self.url)
+        return Lasting(self.memory) if self.kind == "memory" else Timeless(await _held(open_store, self.url))
 
     def engine(self, **options: Any) -> PlacedEngine:
         """An engine on it, alone there: it neither sweeps nor renews a lease."""
@@ -101,15 +102,14 @@ class Lasting:
 class PlacedEngine(Engine):
     """An engine on a place."""
 
-    def __init__(self, place: Place, *, forgets: bool = False, **options: Any) -> None:
+    def __init__(self, place: Place, *, forgets: type[Forgetting] | None = None, **options: Any) -> None:
         super().__init__("sqlite:///unused", **{"lease": FOREVER, "sweep": False} | options)
         self._place = place
         self._forgets = forgets
 
     async def _open(self) -> None:
         await super()._open()
-        if self._forgets:
-            self._host.forgets = Forgetting
+        self._host.forgets = self._forgets
 
     async def _open_store(self, site: Site) -> Any:
         return await self._place.open_store(site)

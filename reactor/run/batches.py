@@ -135,7 +135,8 @@ def close_source(driver: Driver, order: CloseSource) -> None:
 def start(map_run: MapRun, number: int, first: int, items: Sequence[Any]) -> None:
     """Hand on a batch: its record is made with the fact that says so, and it is driven when that is written."""
     driver: Any = map_run.runner
-    node, elements = map_run.node, map_run.scope.maps[map_run.index]
+    scope, index = driver.machine.state.place(map_run.address)
+    node, elements = map_run.node, scope.maps[index]
     try:
         codec = codec_of(node.map.element)  # type: ignore[union-attr]  # it is a map
         raws = [codec.checked(item) for item in items]

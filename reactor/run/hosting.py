@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from reactor.define.reactor import definition_of
 from reactor.errors import ReactorError, StoreUnavailable
 from reactor.machine.machine import Machine
+from reactor.machine.marks import FORWARD
 from reactor.record.words import HERE, Served
 from reactor.run import refusing
 from reactor.run.context import LOGGER
@@ -54,7 +55,10 @@ class Host(Residence):
     async def make(self, driver: Driver, record: NewRecord) -> Any:
         """Make a run's record, and drive it. The store's answer where its name is taken, else None."""
         driver.is_queued = not self.has_room(driver.machine.state.root.plan)
+        here = self.drivers.get(driver.record_name)
         self.enter(driver)
+        if here is not None:  # it is driven already: this asks for the same run
+            self.drivers[driver.record_name] = here
         try:
             answer = await driver.create(record, begin=not driver.is_queued)
         except BaseException as error:
@@ -75,6 +79,8 @@ class Host(Residence):
         """Drive a batch whose record was just made, claimed for us."""
         if not self.is_closing and record.run not in self.drivers and not map_run.runner.released:
             driver = Opening(self).made_batch(map_run, number, record)
+            if driver.machine.state.root.phase == FORWARD:
+                driver.hushed = map_run.scope.phase != FORWARD  # the word that it stops is on its way
             self.enter(driver)
             driver.pump()
 
@@ -116,9 +122,9 @@ class Host(Residence):
 
     async def _open(self, claimed: Claimed) -> None:
         """Load a record that is ours now, and drive it."""
-        if claimed.run in self.drivers or claimed.run in self._reading:
+        if claimed.token in self._reading or self._is_driven(claimed):
             return
-        self._reading.add(claimed.run)
+        self._reading.add(claimed.token)
         try:
             driver = await open_record(self, claimed)
         except StoreUnavailable:
@@ -127,14 +133,22 @@ class Host(Residence):
             await refusing.give_back(self, claimed, error)
             return
         finally:
-            self._reading.discard(claimed.run)
+            self._reading.discard(claimed.token)
         self.wakings.failed.pop(claimed.run, None)
-        if driver is None or self.is_closing or claimed.run in self.drivers:  # a batch may have come by being made
+        if driver is None or self.is_closing or self._is_driven(claimed):  # a batch may have come by being made
             return
+        former = self.drivers.get(claimed.run)
+        if former is not None and former.writer.seq:
+            former.lose()  # it does not know yet that it lost the record
         if driver.batch is None and not driver.machine.state.ended:
             driver.is_queued = not self.has_room(driver.machine.state.root.plan)
         self.enter(driver)
         driver.pump()
+
+    def _is_driven(self, claimed: Claimed) -> bool:
+        """Whether it is driven under this claim: whoever only asks for a run to be made, or lost it, has another token."""
+        driver = self.drivers.get(claimed.run)
+        return driver is not None and driver.writer.token == claimed.token
 
     async def open_again(self, driver: Recorder) -> None:
         """Drive a record anew, from what the store holds of it."""
@@ -228,7 +242,7 @@ class Host(Residence):
     async def _take_up_held(self) -> None:
         """What a lost reply left: claimed by us, and driven by nobody."""
         for one in await self.store.held(self.session.id):
-            if one.run not in self.drivers and one.reactor in self.served:
+            if one.reactor in self.served:
                 await self._open(one)
 
     async def sweep(self, retention: float, tombstones: float) -> None:

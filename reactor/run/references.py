@@ -5,13 +5,15 @@ Results that an author made (`Results.of`) have no records: their elements are i
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import msgspec
 
 from reactor.define.foreign import encode_foreign
 from reactor.define.results import ElementFailure, Results
-from reactor.errors import Incompatible, ResultNotStorable
+from reactor.define.steps import in_call
+from reactor.errors import Incompatible, ResultNotStorable, StoreUnavailable
 from reactor.machine.events import BatchSettled, CallFailed, CallSucceeded, Closed, Skipped
 from reactor.record import facts
 from reactor.record.codec import LIMIT, Codec
@@ -25,11 +27,13 @@ if TYPE_CHECKING:
     from reactor.machine.state import Scope
     from reactor.record.sealing import Sealer
     from reactor.record.store import Store
+    from reactor.record.words import Loaded
     from reactor.run.chunks import Chunk
 
 T_co = TypeVar("T_co", covariant=True)
 NIL = b"\xc0"
 KEPT, MADE = 21, 22  # msgpack extensions
+FIRST_WAIT, LONGEST_WAIT = 0.05, 2.0  # seconds between two tries of a store that is away
 ALL = 1 << 62  # past every event: a load without any
 _EXT = msgspec.msgpack.Decoder(msgspec.msgpack.Ext)
 _KEPT = msgspec.msgpack.Decoder(tuple[str, list[tuple[int, int, int]]])
@@ -185,15 +189,28 @@ class KeptResults(Results[T_co]):
         return None if raw == b"\xc0" else self._codec.decode(raw)
 
 
+async def _loaded(shelf: Shelf, record: str, after: int | None = None) -> Loaded | None:
+    """A record. A step that reads what a map left waits for a store that is away: it must not fail for it, nor be called again."""
+    wait = FIRST_WAIT
+    while True:
+        try:
+            return await shelf.store.load(record, after=after)
+        except StoreUnavailable:
+            if in_call.get() is None:
+                raise
+        await asyncio.sleep(wait)
+        wait = min(2 * wait, LONGEST_WAIT)
+
+
 async def chunk_of(shelf: Shelf, record: str, *, secret: bool = False) -> ChunkData:
     """What a settled batch left. Raises Incompatible where its record is gone or cannot be read, CannotOpen where it is sealed."""
-    loaded = await shelf.store.load(record, after=ALL)
+    loaded = await _loaded(shelf, record, after=ALL)
     if loaded is not None and loaded.chunk is not None:
         try:
             return _CHUNK.decode(open_chunk(shelf.sealer, record, loaded.chunk, secret=secret))
         except msgspec.MsgspecError as error:
             raise _unreadable(record, str(error)) from error
-    whole = await shelf.store.load(record)
+    whole = await _loaded(shelf, record)
     if whole is None:
         raise _unreadable(record, "it is not there any more")
     return _from_events(shelf, record, whole.events, secret=secret)

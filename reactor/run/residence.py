@@ -63,7 +63,7 @@ class Residence:
         self._waiting: dict[str, list[Driver]] = {}
         self._tasks: set[asyncio.Task[Any]] = set()
         self._opening: set[str] = set()
-        self._reading: set[str] = set()  # records that are ours, and on their way to a driver
+        self._reading: set[str] = set()  # claims whose records are on their way to a driver
         self._claimed_at = 0.0
         self._in_vain = 0  # claims in a row that hints asked for and that found nothing
         self._lag = 0.0  # seconds that the loop was late when it was last looked at

@@ -38,7 +38,13 @@ class Forgotten(ReactorError):
 
 
 class Forgetting:
-    """What a driver is given when it is to forget: it takes its orders here, and is told of every append."""
+    """What a driver is given when it is to forget: it takes its orders here, and is told of every append.
+
+    Where `sources` are forgotten too they are opened again and go on from where they were: that takes turns of the loop, so that what
+    comes at the same moment may come in another order.
+    """
+
+    sources = True
 
     def __init__(self, driver: Driver) -> None:
         self._driver = driver
@@ -54,7 +60,8 @@ class Forgetting:
     async def forget(self) -> None:
         """Drop the machine, and go on with what is on record."""
         driver = self._driver
-        await self._close_sources()
+        if self.sources:
+            await self._close_sources()
         loaded = await patiently(driver, lambda: driver.store.load(driver.record_name))
         if loaded is None or driver.released:
             return

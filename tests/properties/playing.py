@@ -88,7 +88,6 @@ class Trace:
         self.counts[what, line.path] += 1
         return self.counts[what, line.path] - 1
 
-
     def _begin(self) -> None:
         """Which call of which record begins, and how much of that was on record then."""
         around = in_call.get()
