@@ -71,7 +71,8 @@ def dispatch(driver: Driver, order: Dispatch) -> None:
 
 async def _pull(driver: Driver, order: Dispatch) -> None:
     try:
-        await _opened(driver, order.scope, order.index)
+        map_run = await _opened(driver, order.scope, order.index)
+        map_run.scope, map_run.index = order.scope, order.index  # where it is now: memory may have been dropped meanwhile
         later = mapping.dispatch(driver, order)
         if later is not None:
             await later

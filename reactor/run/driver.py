@@ -175,7 +175,7 @@ class Driver(Recorder):
         self._ending = None
         while not self.released:
             now = self.clock()
-            order = take(now + self.site.offset, not self.hushed and (slots is None or self.granted > 0 or slots.any_free()))
+            order = take(now + self.site.offset, self._may_call() and (slots is None or self.granted > 0 or slots.any_free()))
             if order is None:
                 return
             if isinstance(order, Call):
@@ -185,6 +185,10 @@ class Driver(Recorder):
                 return
             else:
                 self._perform(order)
+
+    def _may_call(self) -> bool:
+        """A run that waits for room begins nothing; what it undoes when it is cancelled needs none."""
+        return not self.hushed and not (self.is_queued and self.machine.state.root.phase == FORWARD)
 
     def _prepare(self, order: Call, now: float, began: list[Prepared]) -> None:
         code = code_of(order)

@@ -31,7 +31,7 @@ from reactor.record.sealing import CannotOpen
 from reactor.run.fitting import Unread
 from reactor.run.references import Shelf, is_reference, results_from
 from reactor.run.sealed import open_fact
-from reactor.run.values import codec_of, declared_type
+from reactor.run.values import codec_of, declared_type, held_type
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -155,7 +155,7 @@ class Reading:
 
     def _results(self, scope: Scope, index: int, raw: bytes) -> Any:
         try:
-            return results_from(raw, self.shelf, declared_type(scope, index))
+            return results_from(raw, self.shelf, held_type(scope.plan.nodes[index]))
         except ResultNotStorable as error:
             return Unread(error.what)
 

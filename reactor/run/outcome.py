@@ -79,7 +79,8 @@ def in_doubt_in(state: State) -> list[str]:
     ]
     found = [address for address in left if address not in state.asks]  # an interrupt that waits has no call in flight
     told = [elements.batches.values() for scope in state.scopes() for elements in scope.maps.values()]
-    return [*state.doubtful, *found, *(address for batches in told for batch in batches for address in batch.in_doubt)]
+    inside = [address for batches in told for batch in batches for address in batch.in_doubt]
+    return list(dict.fromkeys([*state.doubtful, *found, *inside]))  # one that was cut off, then left, is in two of them
 
 
 def value_or_raise(outcome: Any, undone: Sequence[str] = ()) -> Any:

@@ -22,7 +22,7 @@ from reactor.run.references import KeptResults, kept_results, prefix_of
 from reactor.run.runner import Runner
 from reactor.run.sealed import seal_fact
 from reactor.run.settling import LET_GO
-from reactor.run.values import element_type, kept
+from reactor.run.values import element_type, held_type, kept
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -137,7 +137,7 @@ class Keeper(Runner):
         """A value as it is kept, and its bytes."""
         declared = node.returns if node.kind in ("step", "interrupt") else element_type(node)
         if hasattr(value, "reference"):
-            return kept_results(value, self.host.shelf, element_type(node))
+            return kept_results(value, self.host.shelf, held_type(node))
         return kept(declared, value, optional=optional, encoded=encoded)
 
     def results_of(self, address: str) -> Results[Any]:

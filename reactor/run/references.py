@@ -20,6 +20,7 @@ from reactor.record.codec import LIMIT, Codec
 from reactor.record.keeping import root_of
 from reactor.record.sealing import Whose, is_secret
 from reactor.run.sealed import open_chunk, open_element
+from reactor.run.values import inside
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
@@ -185,7 +186,7 @@ class KeptResults(Results[T_co]):
 
     def _decoded(self, raw: bytes) -> Any:
         if is_reference(raw):
-            return results_from(raw, self._shelf, Any)
+            return results_from(raw, self._shelf, inside(self._codec.type))
         return None if raw == b"\xc0" else self._codec.decode(raw)
 
 

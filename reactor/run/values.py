@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Optional
+from typing import TYPE_CHECKING, Any, Optional, get_args, get_origin
 
 from reactor.define.reactor import definition_of
 from reactor.define.results import Results
@@ -48,6 +48,26 @@ def element_type(node: Any) -> Any:
     outputs = {definition.nodes[definition.output].returns for definition in definitions} or {node.returns}
     declared = outputs.pop()
     return Any if outputs or declared is None else declared
+
+
+def held_type(node: Any) -> Any:
+    """The declared type of what is in a Results that a node gave: a map's own, or one that a step was handed and gave on."""
+    definitions = [definition_of(child) for child in node.children]
+    kinds = {definition.nodes[definition.output].kind for definition in definitions} or {node.kind}
+    declared = element_type(node)
+    return declared if node.kind == "map" or kinds == {"map"} else inside(declared)
+
+
+def inside(declared: Any) -> Any:
+    """What a declared Results holds; any other type as it is.
+
+    >>> inside(Results[int] | None)
+    <class 'int'>
+    """
+    for one in (declared, *get_args(declared)):
+        if get_origin(one) is Results:
+            return get_args(one)[0]
+    return Any if declared is Results else declared
 
 
 def declared_type(scope: Scope, index: int) -> Any:

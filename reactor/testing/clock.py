@@ -57,6 +57,7 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
         self._pool: Executor
         order = random.Random(seed) if seed is not None else None  # noqa: S311  no secret
         super().__init__(_Clockwork(self, order, patience))
+        self._clock_resolution = 1e-6  # seconds: asyncio's own is lost in the rounding of a clock that stands at months
         self.set_default_executor(ThreadPoolExecutor(thread_name_prefix="virtual-time"))
 
     def time(self) -> float:

@@ -32,6 +32,7 @@ from reactor.record.words import Message
 from reactor.run.payloads import encoded
 from reactor.run.sighting import Lookout
 from reactor.run.signalling import Signalling
+from reactor.testing.forgetting import Forgetting
 from tests.places import PLACES, place_of
 
 if TYPE_CHECKING:
@@ -336,7 +337,7 @@ class Long(Reactor):
         return [a, b, *await c.all()]
 
 
-@pytest.mark.parametrize("forgets", [False, True], ids=["remembers", "forgets"])
+@pytest.mark.parametrize("forgets", [None, Forgetting], ids=["remembers", "forgets"])
 async def test_nothing_that_matters_is_in_memory_only(place, forgets):
     """A driver that drops all it knows after each append asks, refuses, times out and is answered as one that remembers."""
     async with place.engine(reactors=[Long], forgets=forgets) as engine:

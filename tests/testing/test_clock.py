@@ -267,3 +267,15 @@ def test_an_idle_socket_need_not_count():
     began = time.monotonic()
     assert run_virtual(main()) == 3600
     assert time.monotonic() - began < 5
+
+
+@pytest.mark.parametrize("seconds", [86_400.0, 86_400.0 * 365, 3e9])
+def test_a_wait_of_years_takes_no_time(seconds):
+    """A clock that stands at months cannot tell nanoseconds apart: timers are due all the same, and so are later, shorter ones."""
+
+    async def main() -> float:
+        await asyncio.sleep(seconds)
+        await asyncio.sleep(0.25)
+        return asyncio.get_running_loop().time()
+
+    assert run_virtual(main()) == pytest.approx(seconds + 0.25)
