@@ -197,7 +197,7 @@ class Engine:
         self._host = host
         if not self._in_memory:
             self._unwatch = store.watch(host.hinted)
-        getattr(store, "when_other_server", lambda _tell: None)(session.doubt)
+        getattr(store, "when_other_server", lambda _tell: None)(host.other_server)
         host.claims_hinted = self._sweeps
         if self._sweeps:
             self._sweeping = site.loop.create_task(host.sweep(self._retention, TOMBSTONES), name="reactor sweep")

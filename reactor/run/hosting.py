@@ -19,6 +19,7 @@ from reactor.run import refusing
 from reactor.run.context import LOGGER
 from reactor.run.driver import Driver
 from reactor.run.failures import secret_texts
+from reactor.run.lapsing import see_what_is_kept
 from reactor.run.opening import Opening, open_record
 from reactor.run.residence import Residence
 from reactor.run.writer import Writer
@@ -69,6 +70,8 @@ class Host(Residence):
         if answer is not None:
             driver.leave()
             self._forget(driver)
+            if self.unsure:  # a claim met this driver, perhaps
+                self.spawn(self.claim_due())
         elif driver.is_queued:
             driver.set_alarm()
         else:
@@ -171,6 +174,8 @@ class Host(Residence):
                 self._claim_before_long()
         elif driver.hinted is None:
             self._heed_hint(driver)
+        else:
+            driver.hinted = driver.writer.begun  # an append that began before this one says nothing of it
 
     def _heed_hint(self, driver: Driver) -> None:
         """Most hints are echoes of our own appends, and an append that began after one says itself whether mail lies there."""
@@ -227,7 +232,7 @@ class Host(Residence):
                 return
             if self.unsure:
                 self.unsure = False
-                await self._take_up_held()
+                await self.take_up_held()
             while serves := self.serves():
                 claimed = await self.store.claim(self.session.id, serves, limit=CLAIMS)
                 for one in claimed:
@@ -239,11 +244,23 @@ class Host(Residence):
             self.unsure = True
             LOGGER.warning("nothing can be claimed: %s", error)
 
-    async def _take_up_held(self) -> None:
+    async def take_up_held(self) -> None:
         """What a lost reply left: claimed by us, and driven by nobody."""
         for one in await self.store.held(self.session.id):
             if one.reactor in self.served:
                 await self._open(one)
+
+    def _look_at_idle(self, seconds: float) -> None:
+        """A hint may be missed: who has written nothing for so long looks for mail."""
+        since = self.site.clock() - seconds
+        for driver in list(self.drivers.values()):
+            if driver.flushed_at < since and not driver.released:
+                driver.look()
+
+    def other_server(self) -> None:
+        """Another server answers, or the same one that was started anew: what it lost, it does not say."""
+        self.session.doubt()
+        self.spawn(see_what_is_kept(self))
 
     async def sweep(self, retention: float, tombstones: float) -> None:
         """Claim, and drop what is past retention, for as long as the engine is open."""
@@ -252,6 +269,7 @@ class Host(Residence):
             await asyncio.sleep(wait * random.uniform(0.8, 1.2))  # noqa: S311  # jitter
             try:
                 await self.claim_due()
+                self._look_at_idle(wait)
                 await self.store.expire(retention, tombstones)
             except StoreUnavailable:
                 self.unsure = True

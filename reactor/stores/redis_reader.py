@@ -90,7 +90,7 @@ class Reader:
             self._at[stream] = entries[0][0] if entries else b"0-0"
 
     async def _next(self, connection: Any) -> Any:
-        words = ("XREAD", "COUNT", TOGETHER, "BLOCK", int(BLOCK * 1000), "STREAMS", *self._at.keys(), *self._at.values())
+        words: tuple[Any, ...] = ("XREAD", "COUNT", TOGETHER, "BLOCK", int(BLOCK * 1000), "STREAMS", *self._at.keys(), *self._at.values())
         async with asyncio.timeout(BLOCK + self._timeout):
             await connection.send_packed_command([pack_command(words)], check_health=False)  # redis-py's own takes 0.1 ms for these
             return await connection.read_response()

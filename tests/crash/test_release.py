@@ -14,9 +14,9 @@ LONG = 3600.0  # seconds: a lease that nobody waits for here
 
 async def test_a_process_that_is_told_to_stop_hands_over_at_once(place):
     """Another goes on long before the lease runs out; the call that was cut off is made again as the same attempt."""
-    job = {"stories": {"1": "chain"}, "lease": LONG}
+    job = {"stories": {"1": "slow chain"}, "lease": LONG}
     async with worker(place, **job) as first:
-        await until(lambda: place.ledger.has("end", "/link[3]/do/0.0"))
+        await until(lambda: place.ledger.has("end", "/link[1]/do/0.0"))
         await until(lambda: place.ledger.lines()[-1].what == "begin")
         first.send(signal.SIGTERM)
         ended = await first.ended()

@@ -7,7 +7,7 @@ import signal
 from typing import TYPE_CHECKING, Any
 
 from reactor import Engine
-from reactor.machine.events import Answered, CallFailed, CallSucceeded, ChildOpened, Compensated, Halted, Skipped, Undone
+from reactor.machine.events import Asked, CallFailed, CallSucceeded, ChildOpened, Compensated, Halted, Skipped, Undone
 from reactor.record import facts
 from reactor.record.words import Appended, Fenced
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 WRITES = ("create", "append", "deliver", "open_wait", "close_wait", "keep_early", "once")
 CLAIMS = ("claim", "claim_run", "held")
-ENDS = (CallSucceeded, Skipped, Halted, ChildOpened, Answered)
+ENDS = (CallSucceeded, Skipped, Halted, ChildOpened, Asked)
 
 
 def end_of(fact: Event) -> str | None:

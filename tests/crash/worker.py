@@ -92,6 +92,8 @@ class Client:
         match self.story:
             case "chain":
                 return Chain(pace=0.05)
+            case "slow chain":
+                return Chain(pace=0.2)
             case "poison":
                 return Poison()
             case "stall":
