@@ -77,6 +77,7 @@ def hushed(state: State, child: Scope) -> None:
 def undo(state: State, scope: Scope, index: int) -> None:
     """Undo the child's nodes in their own order."""
     child = scope.children[index]
+    child.quiet = False  # a halt may have come between its last result and its end
     child.phase = STOPPING
     state.moves.append(("settle", child, -1))
 
