@@ -197,3 +197,14 @@ def test_a_child_with_nothing_to_undo_is_passed_through():
     fold = paying().did("pay.hold").broke("pay.output").compensated("pay.output", "continued", 3).closed("pay").broke("output")
     assert fold.orders() == ["undo pay.hold"]
     assert fold.undone("pay.hold").orders() == ["undo reserve"]
+
+
+def test_a_halt_between_a_childs_last_result_and_its_end():
+    """The child is done all the same: a later undo takes back what it did, in its order."""
+    fold = Fold(Order).did("reserve").began("beside").opened("pay", "Payment").did("pay.hold", "pay.output")
+    fold.halted("beside").closed("pay")
+    assert fold.orders() == ["end halted"]
+    assert fold.ended("halted").undo().orders() == ["undo pay.output"]
+    assert fold.undone("pay.output").orders() == ["undo pay.hold"]
+    assert fold.undone("pay.hold").orders() == ["undo reserve"]
+    assert fold.undone("reserve").orders() == ["end undone"]
