@@ -80,6 +80,13 @@ def tests(session: nox.Session) -> None:
 
 
 @nox.session
+def crash(session: nox.Session) -> None:
+    """SIGKILL at each write, at random, in threes; stores stopped, killed and rewound; blocked loops: on SQLite and a real server."""
+    session.install("-e", ".", *group("test"))
+    session.run("pytest", "tests/crash", "--durations=5", *session.posargs, env={"REACTOR_CRASH": "all"})
+
+
+@nox.session
 def lowest(session: nox.Session) -> None:
     """All tests on the lowest versions of the five dependencies that we claim to run on."""
     session.install(

@@ -186,9 +186,11 @@ class WrongState(ReactorError):
 
 
 class Incompatible(ReactorError):
-    """The run's record does not fit the code at hand; says which rule and where."""
+    """The run's record does not fit the code at hand; says which rule (begun, value, order, undo) and where."""
 
     code = "incompatible"
+    rule: str = ""
+    address: str = ""
 
 
 class NeedsEngine(ReactorError):

@@ -24,7 +24,7 @@ PACKAGE = ROOT / "reactor"
 MODULES = sorted(PACKAGE.rglob("*.py"))
 HELD = sorted(path for folder in ("reactor", "tests", "docs", "benchmarks") for path in (ROOT / folder).rglob("*.py"))
 FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
-UNLOADED = ("redis", "arq", "sqlite3", "click", "rich", "fastapi", "aiohttp", "starlette", "pydantic", "attrs")
+UNLOADED = ("redis", "arq", "sqlite3", "click", "rich", "fastapi", "aiohttp", "starlette", "pydantic", "attrs", "cryptography")
 
 
 def named(path: Path) -> str:

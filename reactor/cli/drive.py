@@ -1,4 +1,7 @@
-"""Drive one run in this process and answer Ctrl-C: cancel and roll back, then warn, then abort."""
+"""Drive one new run in this process and answer signals: Ctrl-C cancels and rolls back, then warns, then aborts; SIGTERM lets go.
+
+A run that is kept goes on elsewhere, or in the next command; one in memory cannot, so there SIGTERM counts as one more Ctrl-C.
+"""
 
 from __future__ import annotations
 
@@ -7,10 +10,13 @@ import os
 import signal
 import sys
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self, TypeAlias
 
-from reactor.cli.values import readable
-from reactor.define.outcomes import Outcome, Succeeded
+from reactor.cli.apps import keys
+from reactor.cli.asking import tell_end
+from reactor.cli.following import follow
+from reactor.cli.stores import is_kept
 from reactor.engine import Engine
 from reactor.errors import WrongState
 from reactor.run.failures import secret_texts
@@ -20,49 +26,63 @@ if TYPE_CHECKING:
 
     from reactor.cli.board import Board
     from reactor.cli.reports import Report
+    from reactor.define.outcomes import Outcome
     from reactor.define.reactor import Reactor
     from reactor.run.handle import Run
-    from reactor.run.observe import Event
 
 ABORTED = 130  # as a shell says of a process that an interrupt killed
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 Handler: TypeAlias = Any  # what `signal.getsignal` gives
 
 
-async def drive(reactor: Reactor, board: Board, report: Report, run_id: str | None) -> Outcome[Any]:
-    """Run it to its end, or until only a signal could go on; the report has shown it by then.
+@dataclass(frozen=True)
+class Kept:
+    """Where a run is kept, and under which id."""
+
+    url: str
+    run_id: str | None
+    plain_secrets: bool = False
+
+
+async def drive(reactor: Reactor, board: Board, report: Report, kept: Kept) -> Outcome[Any] | None:
+    """Run it to its end, or until only a signal could go on; the report has shown it by then. None: it was let go of.
 
     Raises `ReactorError` where it cannot begin.
     """
-
-    def observe(event: Event) -> None:
-        report.event(event, board.apply(event))
-
-    with Interrupts(report) as interrupts:  # around the engine: its closing can be aborted too
-        async with Engine("memory://", observers=[observe]) as engine:
-            run: Run[Any] = await engine.start(reactor, id=run_id)  # type: ignore[arg-type]  # any reactor has an output
-            interrupts.watch(run)
-            outcome = await run.outcome()
-            value = await readable(outcome.value, secret_texts(reactor)) if isinstance(outcome, Succeeded) else None
-            report.end(outcome, value)
+    with Interrupts(report, is_kept=is_kept(kept.url)) as interrupts:  # around the engine: its closing can be aborted too
+        engine = Engine(kept.url, reactors=[type(reactor)], sweep=False, keys=keys(), plain_secrets=kept.plain_secrets)
+        async with engine:
+            run: Run[Any] = await engine.start(reactor, id=kept.run_id)  # type: ignore[arg-type]  # any reactor has an output
+            board.run_id = run.id
+            following = asyncio.ensure_future(follow(run, board, report))
+            interrupts.watch(run, following)
+            try:
+                outcome = await following
+            except asyncio.CancelledError:
+                if not interrupts.let_go:
+                    raise
+                return None
+            await tell_end(report, outcome, secret_texts(reactor))
     return outcome
 
 
 class Interrupts:
-    """The first Ctrl-C (or SIGTERM) cancels with undo, the second says that it waits, the third ends the process at once.
+    """The first Ctrl-C cancels with undo, the second says that it waits, the third ends the process at once; SIGTERM lets go.
 
-    A run in memory cannot go on elsewhere, so SIGTERM rolls it back too. Signals are taken by plain handlers, not the loop's:
-    the third must be heard even where an author's code blocks the loop.
+    Signals are taken by plain handlers, not the loop's: the third must be heard even where an author's code blocks the loop.
     """
 
-    def __init__(self, report: Report) -> None:
+    def __init__(self, report: Report, *, is_kept: bool) -> None:
         self._report = report
+        self._is_kept = is_kept
         self._count = 0
         self._reason = ""
         self._run: Run[Any] | None = None
+        self._following: asyncio.Future[Any] | None = None
         self._loop = asyncio.get_running_loop()
         self._before: dict[int, Handler] = {}
         self._cancelling: asyncio.Task[None] | None = None
+        self.let_go = False
 
     def __enter__(self) -> Self:
         """Take the signals."""
@@ -75,25 +95,36 @@ class Interrupts:
         for number, handler in self._before.items():
             signal.signal(number, handler)
 
-    def watch(self, run: Run[Any]) -> None:
+    def watch(self, run: Run[Any], following: asyncio.Future[Any]) -> None:
         """Answer for this run; a signal that came before it is answered now."""
-        self._run = run
-        if self._count:
+        self._run, self._following = run, following
+        if self.let_go:
+            following.cancel()
+        elif self._count:
             self._cancel()
 
     def _heard(self, number: int, _frame: FrameType | None) -> None:
         self._count += 1
         if self._count > 2:  # noqa: PLR2004 - the third, as the notice says
-            _abort()
+            self._abort()
         self._reason = "Ctrl-C" if number == signal.SIGINT else "SIGTERM"
-        self._loop.call_soon_threadsafe(self._answer, self._count)
+        if number == signal.SIGTERM and self._is_kept:
+            self.let_go = True
+            self._loop.call_soon_threadsafe(self._release)
+        else:
+            self._loop.call_soon_threadsafe(self._answer, self._count)
+
+    def _release(self) -> None:
+        if self._following is not None:
+            self._following.cancel()
 
     def _answer(self, count: int) -> None:
         if count == 1:
             self._report.notice(f"{self._reason}: cancelling, and undoing what was done; twice more aborts")
             self._cancel()
         else:
-            self._report.notice(f"{self._reason}: still rolling back, please wait; once more aborts and leaves the rest NOT UNDONE")
+            left = "leaves the rest for later" if self._is_kept else "leaves the rest NOT UNDONE"
+            self._report.notice(f"{self._reason}: still rolling back, please wait; once more aborts and {left}")
 
     def _cancel(self) -> None:
         if self._run is not None and self._cancelling is None:
@@ -103,10 +134,11 @@ class Interrupts:
         with suppress(WrongState):  # it ended meanwhile, or is rolling back already
             await run.cancel(self._reason)
 
-
-def _abort() -> None:
-    """End now: no cleanup of ours could be shorter than what the person no longer waits for."""
-    if sys.stdout.isatty():
-        os.write(sys.stdout.fileno(), b"\x1b[?25h\n")  # the live tree hid the cursor
-    os.write(2, b"aborted: the rollback did not finish; what was not undone is still there\n")
-    os._exit(ABORTED)
+    def _abort(self) -> None:
+        """End now: no cleanup of ours could be shorter than what the person no longer waits for."""
+        if sys.stdout.isatty():
+            os.write(sys.stdout.fileno(), b"\x1b[?25h\n")  # the live tree hid the cursor
+        left = "the same command goes on with it" if self._is_kept and self._run is not None else "what was not undone is still there"
+        name = f" of {self._run.id}" if self._run is not None else ""
+        os.write(2, f"aborted: the rollback{name} did not finish; {left}\n".encode())
+        os._exit(ABORTED)

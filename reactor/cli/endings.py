@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 Line: TypeAlias = tuple[str, str]  # a style ("" is plain), and text that is safe to print
 
 CODES = {"succeeded": 0, "failed": 1, "stuck": 1, "parked": 3, "cancelled": 4, "undone": 4, "halted": 5}
+MOST_ANSWERS = 3  # commands that are suggested
 STYLES = {"succeeded": "green", "failed": "red", "stuck": "red", "parked": "yellow", "halted": "yellow"}
 
 
@@ -33,6 +34,13 @@ def word_of(outcome: Outcome[Any]) -> str:
 def exit_code(outcome: Outcome[Any]) -> int:
     """0 succeeded, 1 failed or stuck, 3 parked, 4 cancelled or undone, 5 halted."""
     return CODES[word_of(outcome)]
+
+
+def how_to_answer(outcome: Parked, app: str, store: str | None) -> Iterator[str]:
+    """The commands that answer a parked run."""
+    where = f" --store '{clean(store)}'" if store is not None else ""
+    for one in outcome.waiting[:MOST_ANSWERS]:
+        yield f"answer it: reactor runs signal {clean(outcome.run_id)} {clean(one.step)} PAYLOAD --app {clean(app)}{where}"
 
 
 # ---- for programs ---------------------------------------------------------------------------------------------
@@ -77,7 +85,7 @@ def _error(error: StepError) -> dict[str, Any]:
 def summary(board: Board, outcome: Outcome[Any]) -> Line:
     """`checkout:7 succeeded in 1.2 s`."""
     word = word_of(outcome)
-    spent = f" in {duration(board.ended - board.started)}" if board.started is not None and board.ended is not None else ""
+    spent = f" in {duration(board.ended - board.began)}" if board.began is not None and board.ended is not None else ""
     return STYLES.get(word, "yellow"), f"{clean(outcome.run_id)} {word}{spent}"
 
 
@@ -87,14 +95,14 @@ def card(board: Board, outcome: Outcome[Any]) -> list[Line]:
         case Failed():
             return [*_failed(outcome), *_rolled_back(board, outcome)]
         case Cancelled():
-            return [("", f"reason      {clean(outcome.reason)}"), *_rolled_back(board, None)]
+            doubt = [("red", f"IN DOUBT    {listed(outcome.in_doubt)}")] if outcome.in_doubt else []
+            return [("", f"reason      {clean(outcome.reason)}"), *doubt, *_rolled_back(board, None)]
         case Undone():
             return list(_rolled_back(board, None))
         case Halted():
             return [("", f"reason      {clean(outcome.reason)}"), ("dim", "nothing was rolled back: a halt keeps what was done")]
         case Parked():
-            waits = [("", f"waiting     {clean(w.step)} {clean(w.correlation_id or '')}".rstrip()) for w in outcome.waiting]
-            return [*waits, ("dim", "a run in memory ends with this process: nothing can answer it later")]
+            return [("", f"waiting     {clean(w.step)} {clean(w.correlation_id or '')}".rstrip()) for w in outcome.waiting]
         case Succeeded():
             return []
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, cast, dataclass_transf
 
 from reactor.define.assembling import Assembler
 from reactor.define.class_options import ClassOptions, read_class_options
-from reactor.define.definition import Definition, Span
+from reactor.define.definition import Definition, NodeDefinition, Span
 from reactor.define.frozen import check_frozen
 from reactor.define.inputs import Inputs, check_names, field_names, read_inputs
 from reactor.define.problems import leaves_of
@@ -247,6 +247,12 @@ def definition_of(cls: type[Any]) -> Definition:
             fix="subclass it, and give the subclass an `output`",
         )
     return definition
+
+
+def node_of(cls: type[Any], name: str) -> NodeDefinition:
+    """One node of a class, abstract or not. Raises DefinitionError as `definition_of` does."""
+    record = record_of(cls)
+    return (record.definition or _resolved(cls, record)).nodes[name]
 
 
 def _resolved(cls: type[Any], record: Record) -> Definition:

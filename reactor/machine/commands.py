@@ -78,6 +78,14 @@ class CancelCall(Order):
     reason: str
 
 
+class Accept(Order):
+    """Answer an interrupt with the payload that was kept for it."""
+
+
+class TimeOut(Order):
+    """The time to answer an interrupt has gone by."""
+
+
 class Expire(Order):
     """The deadline has gone by."""
 
@@ -88,4 +96,6 @@ class End(Order):
     status: EndStatus
 
 
-Command: TypeAlias = Call | Skip | OpenMap | Dispatch | CloseSource | StopBatch | UndoBatch | Close | CancelCall | Expire | End
+Command: TypeAlias = (
+    Call | Skip | OpenMap | Dispatch | CloseSource | StopBatch | UndoBatch | Close | CancelCall | Accept | TimeOut | Expire | End
+)

@@ -12,7 +12,7 @@ import msgspec
 
 from reactor.errors import StoreUnavailable
 
-EVENT_LIMIT = 1 << 20  # bytes
+EVENT_LIMIT = (1 << 20) + (64 << 10)  # bytes: a result of 1 MiB, and what is said around it
 BATCH_LIMIT = 8 << 20
 MESSAGE_LIMIT = 64 << 10
 MAIL_LIMIT = 64  # signals that wait for one run; settlements, cancels and undos are not counted

@@ -75,7 +75,7 @@ class StepContext:
     @property
     def fence(self) -> int:
         """Rises with every change of owner; a run that is kept nowhere has one owner."""
-        return self._runner.site.fence
+        return self._runner.fence
 
     @property
     def deadline(self) -> float | None:

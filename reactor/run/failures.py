@@ -24,7 +24,7 @@ from reactor.define.reactor import inputs_of, values_of
 from reactor.errors import ReactorError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
     from types import TracebackType
 
 OURS = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep  # noqa: PTH100, PTH120  # compared with co_filename
@@ -77,7 +77,12 @@ def failure_of(error: BaseException, attempt: int, arguments: dict[str, Any] | N
 def secret_texts(reactor: Any) -> tuple[str, ...]:
     """The texts that a reactor's secret inputs would show as, and those as a repr writes them, longest first."""
     values = values_of(reactor)
-    found = {text for name in inputs_of(type(reactor)).secrets for text in leaves_of(values[name])}
+    return texts_of(values[name] for name in inputs_of(type(reactor)).secrets)
+
+
+def texts_of(secrets: Iterable[Any]) -> tuple[str, ...]:
+    """The texts that secret values would show as, longest first."""
+    found = {text for secret in secrets for text in leaves_of(secret)}
     return tuple(sorted(found | {repr(text)[1:-1] for text in found}, key=len, reverse=True))
 
 

@@ -64,12 +64,13 @@ class _Registry(Ground):
     def _early(self, name: tuple[str, str]) -> list[Early]:
         return [early for early in self.data.early.get(name, []) if early.until > self.time()]
 
-    async def once(self, delivery_id: str, answer: bytes) -> bytes | None:
+    async def once(self, delivery_id: str, answer: bytes | None) -> bytes | None:
         """As the port says."""
         until, first = self.data.answers.get(delivery_id, (0.0, b""))
         if until > self.time():
             return first
-        self.data.answers[delivery_id] = (self.time() + ONCE_KEPT, answer)
+        if answer is not None:
+            self.data.answers[delivery_id] = (self.time() + ONCE_KEPT, answer)
         return None
 
 

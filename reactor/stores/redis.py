@@ -19,6 +19,7 @@ from reactor.stores.redis_records import RedisRecords
 from reactor.stores.redis_registry import RedisRegistry
 from reactor.stores.redis_scripts import load_scripts
 from reactor.stores.redis_server import SECTIONS, Namespace, StoreUnfit, check, connections, facts_of, split
+from reactor.stores.redis_standing import RedisStanding
 from reactor.stores.redis_wire import Wire
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ TIMEOUT = 5.0  # seconds for one round trip
 PATIENCE = 10.0  # seconds for all tries
 
 
-class RedisStore(RedisRecords, RedisRegistry, RedisOperations):
+class RedisStore(RedisRecords, RedisRegistry, RedisOperations, RedisStanding):
     """A store on a Redis server: `store = await RedisStore.open("redis://host:6379/0?namespace=shop")`, and `await store.close()`."""
 
     def __init__(self, wire: Wire, keys: Namespace, make: Callable[[], AbstractConnection]) -> None:

@@ -10,6 +10,7 @@ import logging
 import random
 from typing import TYPE_CHECKING, Any
 
+from hiredis import pack_command
 from redis.exceptions import RedisError
 
 from reactor.errors import StoreUnavailable
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 BLOCK = 5.0  # seconds that the server waits for something new
 TOGETHER = 1000  # entries of one stream in one answer, at most
+PACE = 0.005  # seconds from an answer to the next question: the first of many is heard at once, and the others share an answer
 PAUSE, LONGEST_PAUSE = 0.05, 1.0
 LOST = (StoreUnavailable, RedisError, TimeoutError, OSError, EOFError)
 
@@ -72,6 +74,7 @@ class Reader:
                 while True:
                     self._tell(await self._next(connection))
                     failures = 0
+                    await asyncio.sleep(PACE)
             except LOST as error:
                 log.debug("the reader lost its connection: %s", error)
                 failures += 1
@@ -87,9 +90,9 @@ class Reader:
             self._at[stream] = entries[0][0] if entries else b"0-0"
 
     async def _next(self, connection: Any) -> Any:
-        words = ("XREAD", "COUNT", TOGETHER, "BLOCK", int(BLOCK * 1000), "STREAMS", *self._at.keys(), *self._at.values())
+        words: tuple[Any, ...] = ("XREAD", "COUNT", TOGETHER, "BLOCK", int(BLOCK * 1000), "STREAMS", *self._at.keys(), *self._at.values())
         async with asyncio.timeout(BLOCK + self._timeout):
-            await connection.send_packed_command(connection.pack_command(*words), check_health=False)
+            await connection.send_packed_command([pack_command(words)], check_health=False)  # redis-py's own takes 0.1 ms for these
             return await connection.read_response()
 
     def _tell(self, streams: Any) -> None:

@@ -30,7 +30,7 @@ class StoreUnfit(ReactorError):
 
 
 class Health(msgspec.Struct, frozen=True, kw_only=True):
-    """How a server is, for `doctor`. Sizes in bytes; 0 for `max_memory` is none. `fsync`: "always", "everysec", "no"; None: no AOF."""
+    """How a server is, for `doctor`. Sizes in bytes; 0 for `max_memory` is none. `fsync`: "always", "everysec", "no"; None: not told."""
 
     server: str
     version: str
@@ -39,6 +39,7 @@ class Health(msgspec.Struct, frozen=True, kw_only=True):
     policy: str
     used_memory: int
     max_memory: int
+    aof: bool
     fsync: str | None
     aof_ok: bool
     snapshots: bool
@@ -170,6 +171,7 @@ def health_of(facts: dict[str, str], fsync: str | None, keys: Namespace) -> Heal
         policy=facts.get("maxmemory_policy", ""),
         used_memory=int(facts.get("used_memory", 0)),
         max_memory=int(facts.get("maxmemory", 0)),
+        aof=facts.get("aof_enabled") == "1",
         fsync=fsync if facts.get("aof_enabled") == "1" else None,
         aof_ok=facts.get("aof_last_write_status", "ok") == "ok",
         snapshots=facts.get("rdb_last_save_time", "0") != "0",

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Literal
 from reactor.errors import ReactorError
 from reactor.record.keeping import check_append, check_message, check_record, place_of
 from reactor.record.store import HERE
-from reactor.stores import sqlite_finding, sqlite_owning, sqlite_records, sqlite_registry
+from reactor.stores import sqlite_finding, sqlite_owning, sqlite_records, sqlite_registry, sqlite_standing
 from reactor.stores.sqlite_file import SYNCHRONOUS, Durability
 from reactor.stores.sqlite_lanes import Reader, Transaction
 from reactor.stores.sqlite_writer import Writer
@@ -22,6 +22,7 @@ from reactor.stores.sqlite_writer import Writer
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from reactor.record.standing import Standing
     from reactor.record.store import (
         Append,
         Appended,
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
         Served,
         Unread,
     )
+    from reactor.stores.sqlite_standing import FileHealth
 
 PATIENCE = 10.0  # seconds
 DROPPED = 50  # runs in one commit, so that nobody waits long behind it
@@ -127,7 +129,7 @@ class _Registry(_Lanes):
         check_message(correlation_id, body)
         return await self._writer.do(sqlite_registry.keep_early, scope, correlation_id, body, delivery_id)
 
-    async def once(self, delivery_id: str, answer: bytes) -> bytes | None:
+    async def once(self, delivery_id: str, answer: bytes | None) -> bytes | None:
         """As the port says."""
         return await self._writer.do(sqlite_registry.once, delivery_id, answer)
 
@@ -239,6 +241,14 @@ class SqliteStore(_Records, _Registry, _Operations):
             await store._writer.close()
             raise
         return store
+
+    async def standing(self) -> Standing:
+        """What is due and nobody drives, and who holds what: for `doctor`."""
+        return await self._reader.do(sqlite_standing.standing)
+
+    async def health(self) -> FileHealth:
+        """How the file is: for `doctor`."""
+        return await self._reader.do(sqlite_standing.health, self.path)
 
 
 def _now(tx: Transaction) -> float:

@@ -68,12 +68,14 @@ def keep_early(
     return "kept"
 
 
-def once(tx: Transaction, delivery_id: str, answer: bytes) -> bytes | None:
+def once(tx: Transaction, delivery_id: str, answer: bytes | None) -> bytes | None:
     """The port's `once`."""
     there = tx.execute("SELECT answer FROM answers WHERE delivery = ? AND until > ?", (delivery_id, tx.now)).fetchone()
     if there is not None:
         first: bytes = there[0]
         return first
+    if answer is None:
+        return None
     tx.execute("INSERT OR REPLACE INTO answers (delivery, until, answer) VALUES (?, ?, ?)", (delivery_id, tx.now + ONCE_KEPT, answer))
     return None
 

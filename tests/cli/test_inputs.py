@@ -39,8 +39,9 @@ ORDER = """
         @step
         async def output(self) -> dict[str, Any]:
             print("the step began")
-            return {"order_id": self.order_id, "amount": self.amount, "lines": self.lines, "to": self.to, "express": self.express,
+            said = {"order_id": self.order_id, "amount": self.amount, "lines": self.lines, "to": self.to, "express": self.express,
                     "weight": self.weight, "day": self.day, "size": self.size, "extra": self.extra}
+            return msgspec.to_builtins(said)  # an output is kept: a Struct behind `Any` would not come back as one
 """
 
 

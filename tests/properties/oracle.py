@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from tests.properties.playing import RECOVERED, address_of, mixed, path_of, skipped_value
+from tests.properties.playing import address_of, mixed, path_of, recovered_sum, skipped_value
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -84,7 +84,7 @@ def _compensated(node: Node, tries: list[Fate]) -> Fate:
             return fate
         match next(answers, "stands"):
             case "continue":
-                return Fate(True if node.kind == "flag" else RECOVERED)
+                return Fate(recovered_sum(node))
             case "stands":
                 return fate
     return tries[-1]

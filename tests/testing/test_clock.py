@@ -215,3 +215,67 @@ def test_closing_waits_for_threads_in_peace():
         asyncio.get_running_loop().run_in_executor(None, time.sleep, 0.05)
 
     run_virtual(main())
+
+
+def test_it_can_be_held():
+    """While something outside is asked no time passes, however long that takes and whatever timers there are."""
+
+    async def main() -> tuple[float, list[str]]:
+        loop = asyncio.get_running_loop()
+        seen: list[str] = []
+        loop.call_later(0.01, seen.append, "timer")
+        answer = loop.create_future()
+        threading.Timer(0.05, lambda: loop.call_soon_threadsafe(answer.set_result, None)).start()
+        with loop.holding():
+            await answer
+        before = list(seen)
+        await asyncio.sleep(0.02)
+        return loop.time(), [*before, *seen]
+
+    assert run_virtual(main()) == (0.02, ["timer"])
+
+
+def test_held_in_vain_it_goes_on():
+    """Where the answer is brought by a timer, that comes, after some patience."""
+
+    async def main() -> float:
+        loop = asyncio.get_running_loop()
+        with loop.holding():
+            await asyncio.sleep(5)
+        return loop.time()
+
+    with asyncio.Runner(loop_factory=lambda: VirtualTimeLoop(patience=0.01)) as runner:
+        assert runner.run(main()) == 5
+
+
+def test_an_idle_socket_need_not_count():
+    """Once it has been held, a connection that is open and idle does not bind the clock to the wall's."""
+
+    async def main() -> float:
+        here, there = socket.socketpair()
+        with here, there:
+            here.setblocking(False)
+            loop = asyncio.get_running_loop()
+            with loop.holding():
+                await asyncio.sleep(0)
+            waiting = asyncio.ensure_future(loop.sock_recv(here, 1))
+            await asyncio.sleep(3600)
+            waiting.cancel()
+            await asyncio.wait([waiting])
+        return loop.time()
+
+    began = time.monotonic()
+    assert run_virtual(main()) == 3600
+    assert time.monotonic() - began < 5
+
+
+@pytest.mark.parametrize("seconds", [86_400.0, 86_400.0 * 365, 3e9])
+def test_a_wait_of_years_takes_no_time(seconds):
+    """A clock that stands at months cannot tell nanoseconds apart: timers are due all the same, and so are later, shorter ones."""
+
+    async def main() -> float:
+        await asyncio.sleep(seconds)
+        await asyncio.sleep(0.25)
+        return asyncio.get_running_loop().time()
+
+    assert run_virtual(main()) == pytest.approx(seconds + 0.25)

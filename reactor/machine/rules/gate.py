@@ -8,7 +8,7 @@ from reactor.define.failing import Failure
 from reactor.machine.commands import CancelCall, End, Expire
 from reactor.machine.constants import CUT_OFF, DEADLINE
 from reactor.machine.events import CallCancelled, Halted, RollbackRetried, RunEnded, RunStarted, StopRequested, UndoRequested
-from reactor.machine.marks import CLOSED, COMPENSATE_BACKOFF, COMPENSATE_READY, FORWARD, HALTED, LEFT, OPEN, QUIET, RUNNING, STOPPING
+from reactor.machine.marks import CLOSED, COMPENSATE_BACKOFF, COMPENSATE_READY, CUT, FORWARD, HALTED, LEFT, OPEN, QUIET, RUNNING, STOPPING
 
 if TYPE_CHECKING:
     from reactor.machine.events import EndStatus, StopMode
@@ -48,6 +48,7 @@ def stop_requested(state: State, event: StopRequested) -> None:
     state.moves.append(("stop", root, -1))
     if event.mode not in ("settle", "halt"):
         cancel_calls(state, event.reason)
+        state.moves.extend(("cancelled", scope, index) for scope in state.scopes() for index, mark in enumerate(scope.marks) if mark == CUT)
 
 
 def in_flight(state: State) -> list[tuple[Scope, int]]:

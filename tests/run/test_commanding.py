@@ -1,11 +1,12 @@
-"""One run that an engine holds in memory: what it is called, where it stands, and what may be asked of it when."""
+"""What may be asked of a run when, and how it is told: a message on its record."""
 
 import asyncio
 
 import pytest
 
-from reactor import Engine, Halt, Reactor, Retry, StepError, WrongState, step
-from reactor.run.live import ALLOWED
+from reactor import Engine, Halt, Reactor, Retry, StepError, Undone, WrongState, step
+from reactor.run.commanding import ALLOWED, life_before
+from reactor.stores.memory import MemoryStore
 
 pytestmark = pytest.mark.anyio
 
@@ -44,9 +45,19 @@ class Story(Reactor, max_running=1):
 STATUSES = ("queued", "running", "rolling_back", "stuck", "succeeded", "halted", "failed", "undone", "cancelled", "left", "superseded")
 
 
+LEFT: list[str] = []  # the kinds of the messages that were left for runs
+
+
 @pytest.fixture
-async def engine():
-    """Open."""
+async def engine(monkeypatch):
+    """Open, on a store that tells what is left in it."""
+    deliver = MemoryStore.deliver
+
+    async def told(store, run, message, **more):
+        LEFT.append(message.kind)
+        return await deliver(store, run, message, **more)
+
+    monkeypatch.setattr(MemoryStore, "deliver", told)
     async with Engine() as made:
         yield made
 
@@ -70,7 +81,7 @@ async def standing(engine, status):
 
 async def asked(run, command):
     """`yes`, `already`, or `no`."""
-    before = len(run._live.record.facts)
+    LEFT.clear()
     try:
         await {
             "cancel": lambda: run.cancel("enough"),
@@ -80,8 +91,7 @@ async def asked(run, command):
         }[command]()
     except WrongState:
         return "no"
-    changed = len(run._live.record.facts) > before or await run.status() == "superseded"
-    return "yes" if changed else "already"
+    return "yes" if LEFT else "already"
 
 
 TABLE = {  # the table of what is allowed when, as the design has it
@@ -119,29 +129,24 @@ async def test_a_refusal_says_what_is_allowed(engine, status, command, said):
     assert said in raised.value.fix
 
 
-async def test_a_run_has_a_base_that_its_restarts_share(engine):
-    """The part before `~`."""
-    run = await standing(engine, "succeeded")
-    again = await run.restart()
-    assert (run._live.base, again._live.base, again._live.run_id) == ("Story:s", "Story:s", "Story:s~2")
+@pytest.mark.parametrize(("life", "before"), [("Story:s~2", "Story:s"), ("Story:s~3", "Story:s~2"), ("Story:s~12", "Story:s~11")])
+def test_the_life_before(life, before):
+    """The run that a restart superseded: the first has no number."""
+    assert life_before(life) == before
 
 
 async def test_the_outcome_that_it_ended_with_last(engine):
     """An undo after success changes it; one that makes room for a restart does not."""
     run = await standing(engine, "succeeded")
-    first = run._live.outcome
+    first = await run.outcome()
     assert first.value == 1
     await run.undo()
-    await run.outcome()
-    assert run._live.outcome != first
-    assert run._live.is_undone
-
-
-@pytest.mark.parametrize("status", STATUSES)
-async def test_whether_its_end_has_undone_what_succeeded(engine, status):
-    """A cancel without undo has not."""
-    run = await standing(engine, status)
-    assert run._live.is_undone is (status in ("failed", "undone", "cancelled"))
+    assert isinstance(await run.outcome(), Undone)
+    other = await engine.start(Story(), id="other")
+    first = await other.outcome()
+    await (await other.restart(from_step="output")).outcome()
+    assert await other.status() == "superseded"
+    assert await other.outcome() == first
 
 
 async def test_a_halting_run_is_running(engine):

@@ -1,0 +1,300 @@
+"""What all drivers of one process share: its store, its lease, what it serves; and how records come to be driven here.
+
+A record comes by being made here, by a claim (a sweep finds what is due and unowned), or by a word that it has mail. It refuses to
+know what an engine offers its callers.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from typing import TYPE_CHECKING, Any
+
+from reactor.define.reactor import definition_of
+from reactor.errors import ReactorError, StoreUnavailable
+from reactor.machine.machine import Machine
+from reactor.machine.marks import FORWARD
+from reactor.record.words import HERE, Served
+from reactor.run import refusing
+from reactor.run.context import LOGGER
+from reactor.run.driver import Driver
+from reactor.run.failures import secret_texts
+from reactor.run.lapsing import see_what_is_kept
+from reactor.run.opening import Opening, open_record
+from reactor.run.residence import Residence
+from reactor.run.writer import Writer
+
+if TYPE_CHECKING:
+    from reactor.define.reactor import Reactor
+    from reactor.plan.plan import Plan
+    from reactor.record.words import Claimed, NewRecord
+    from reactor.run.mapping import MapRun
+    from reactor.run.recorder import Recorder
+
+CLAIMS = 100  # records in one claim
+RESTLESS, CALM = 0.01, 0.08  # seconds between two claims that hints ask for, at least: where the last one found something; in vain
+SOON = 0.001  # seconds: clocks are not read twice at the same time
+QUIET = 0.02  # seconds without an append before a hint is taken for mail, where the loop is not late
+IDLE = 0.25  # seconds without an append after which a hint can be no echo
+LATE = 0.25  # seconds of a loop's lateness that count, at most
+
+
+class Host(Residence):
+    """Drives records in one process."""
+
+    # ---- coming by records ------------------------------------------------------------------------------------
+
+    def serve(self, name: str, reactor: type[Reactor]) -> None:
+        """Drive runs of this reactor, too."""
+        self.served[name] = reactor
+
+    def serves(self) -> list[Served]:
+        """What a claim asks for: all reactors that have room."""
+        plans = ((name, self.plan_for(reactor)) for name, reactor in self.served.items())
+        return [Served(name, plan.definition.version, plan.fingerprint) for name, plan in plans if self.has_room(plan)]
+
+    async def make(self, driver: Driver, record: NewRecord) -> Any:
+        """Make a run's record, and drive it. The store's answer where its name is taken, else None."""
+        driver.is_queued = not self.has_room(driver.machine.state.root.plan)
+        here = self.drivers.get(driver.record_name)
+        self.enter(driver)
+        if here is not None:  # it is driven already: this asks for the same run
+            self.drivers[driver.record_name] = here
+        try:
+            answer = await driver.create(record, begin=not driver.is_queued)
+        except BaseException as error:
+            driver.leave()
+            self._forget(driver)
+            self.unsure = self.unsure or isinstance(error, StoreUnavailable | asyncio.CancelledError)
+            raise
+        if answer is not None:
+            driver.leave()
+            self._forget(driver)
+            if self.unsure:  # a claim met this driver, perhaps
+                self.spawn(self.claim_due())
+        elif driver.is_queued:
+            driver.set_alarm()
+        else:
+            driver.pump()
+        return answer
+
+    def open_batch(self, map_run: MapRun, number: int, record: NewRecord) -> None:
+        """Drive a batch whose record was just made, claimed for us."""
+        if not self.is_closing and record.run not in self.drivers and not map_run.runner.released:
+            driver = Opening(self).made_batch(map_run, number, record)
+            if driver.machine.state.root.phase == FORWARD:
+                driver.hushed = map_run.scope.phase != FORWARD  # the word that it stops is on its way
+            self.enter(driver)
+            driver.pump()
+
+    def wake(self, name: str) -> None:
+        """There may be mail for a record, or it may be due."""
+        driver = self.drivers.get(name)
+        if driver is not None:
+            driver.look()
+        elif not self.is_closing:
+            self.spawn(self.claim_one(name))
+
+    async def claim_one(self, name: str) -> None:
+        """Drive this record, if it can be had."""
+        if name in self._opening or name in self.drivers or self.is_closing or not (self.takes_runs or "/" in name):
+            return
+        self._opening.add(name)
+        try:
+            if name in self.stalled:
+                await self._open(self.stalled.pop(name))
+            elif await self._may_be_claimed(name):
+                claimed = await self.store.claim_run(self.session.id, name)
+                if claimed is not None:
+                    await self._open(claimed)
+        except StoreUnavailable as error:
+            self.unsure = True
+            LOGGER.warning("%s cannot be claimed: %s", name, error)
+        finally:
+            self._opening.discard(name)
+
+    async def _may_be_claimed(self, name: str) -> bool:
+        loaded = await self.store.load(name, after=1 << 62)
+        if loaded is None or loaded.place != HERE or loaded.reactor not in self.served or loaded.ended_at is not None:
+            return False
+        if loaded.version > definition_of(self.served[loaded.reactor]).version:
+            return False
+        if loaded.token is not None:
+            return await self.session.claims()
+        return bool(loaded.mail) or (loaded.due is not None and loaded.due <= self.site.now() + SOON)
+
+    async def _open(self, claimed: Claimed) -> None:
+        """Load a record that is ours now, and drive it."""
+        if claimed.token in self._reading or self._is_driven(claimed):
+            return
+        self._reading.add(claimed.token)
+        try:
+            driver = await open_record(self, claimed)
+        except StoreUnavailable:
+            raise
+        except ReactorError as error:
+            await refusing.give_back(self, claimed, error)
+            return
+        finally:
+            self._reading.discard(claimed.token)
+        self.wakings.failed.pop(claimed.run, None)
+        if driver is None or self.is_closing or self._is_driven(claimed):  # a batch may have come by being made
+            return
+        former = self.drivers.get(claimed.run)
+        if former is not None and former.writer.seq:
+            former.lose()  # it does not know yet that it lost the record
+        if driver.batch is None and not driver.machine.state.ended:
+            driver.is_queued = not self.has_room(driver.machine.state.root.plan)
+        self.enter(driver)
+        driver.pump()
+
+    def _is_driven(self, claimed: Claimed) -> bool:
+        """Whether it is driven under this claim: whoever only asks for a run to be made, or lost it, has another token."""
+        driver = self.drivers.get(claimed.run)
+        return driver is not None and driver.writer.token == claimed.token
+
+    async def open_again(self, driver: Recorder) -> None:
+        """Drive a record anew, from what the store holds of it."""
+        try:
+            loaded = await self.store.load(driver.record_name, after=1 << 62)
+            if loaded is not None and loaded.token == driver.writer.token:
+                await self._open(driver.claimed(loaded))
+        except StoreUnavailable as error:
+            self.unsure = True
+            LOGGER.warning("%s cannot be read: %s", driver.record_name, error)
+
+    # ---- the sweep --------------------------------------------------------------------------------------------
+
+    def hinted(self, name: str) -> None:
+        """The store says that something about a record has changed."""
+        self.wakings.changed(name)
+        driver = self.drivers.get(name)
+        if driver is None:
+            if self.claims_hinted:
+                self._claim_before_long()
+        elif driver.hinted is None:
+            self._heed_hint(driver)
+        else:
+            driver.hinted = driver.writer.begun  # an append that began before this one says nothing of it
+
+    def _heed_hint(self, driver: Driver) -> None:
+        """Most hints are echoes of our own appends, and an append that began after one says itself whether mail lies there."""
+        driver.hinted = driver.writer.begun
+        if driver.writer.acknowledged == driver.hinted and driver.writer.seq and self.site.clock() - driver.flushed_at > IDLE:
+            self._look_later(driver)
+        else:
+            self._look_after_a_while(driver)
+
+    def _look_after_a_while(self, driver: Driver, *, again: bool = False) -> None:
+        """Among many runs a turn of the loop is long, and an append takes some to follow the last one."""
+        loop = self.site.loop
+        due = loop.time() + QUIET + 4 * self._lag
+
+        def look() -> None:
+            late, self._lag = self._lag, min(loop.time() - due, LATE)
+            if self._lag - late > QUIET and not again:
+                self._look_after_a_while(driver, again=True)  # the loop has only now become busy
+            else:
+                self._look_later(driver)
+
+        loop.call_at(due, look)
+
+    def _look_later(self, driver: Driver) -> None:
+        hinted, writer = driver.hinted, driver.writer
+        if driver.released or hinted is None or writer.acknowledged > hinted or self.drivers.get(driver.record_name) is not driver:
+            driver.hinted = None
+        elif writer.acknowledged < writer.begun:
+            self._look_after_a_while(driver)
+        else:
+            driver.hinted = None
+            driver.look()
+
+    def _claim_before_long(self) -> None:
+        if self._claim_soon is None and not self.is_closing:
+            rest = min(RESTLESS * 2**self._in_vain, CALM)
+            wait = max(0.0, self._claimed_at + rest - self.site.clock())
+            self._claim_soon = self.site.loop.call_later(wait, self._claim_now)
+
+    def _claim_now(self) -> None:
+        self._claim_soon = None
+        if not self.is_closing:
+            self.spawn(self.claim_due())
+
+    async def claim_due(self) -> None:
+        """Claim what is due and unowned, and what a lease that ran out left behind; drive it."""
+        now = self.site.clock()
+        self._in_vain = min(self._in_vain + 1, 8) if now - self._claimed_at < 2 * CALM else 0
+        self._claimed_at = now
+        if not self.session.may_claim or not self.session.may_begin:
+            return
+        try:
+            if not await self.session.claims():
+                return
+            if self.unsure:
+                self.unsure = False
+                await self.take_up_held()
+            while serves := self.serves():
+                claimed = await self.store.claim(self.session.id, serves, limit=CLAIMS)
+                for one in claimed:
+                    self._in_vain = 0
+                    await self._open(one)
+                if len(claimed) < CLAIMS:
+                    break
+        except StoreUnavailable as error:
+            self.unsure = True
+            LOGGER.warning("nothing can be claimed: %s", error)
+
+    async def take_up_held(self) -> None:
+        """What a lost reply left: claimed by us, and driven by nobody."""
+        for one in await self.store.held(self.session.id):
+            if one.reactor in self.served:
+                await self._open(one)
+
+    def _look_at_idle(self, seconds: float) -> None:
+        """A hint may be missed: who has written nothing for so long looks for mail."""
+        since = self.site.clock() - seconds
+        for driver in list(self.drivers.values()):
+            if driver.flushed_at < since and not driver.released:
+                driver.look()
+
+    def other_server(self) -> None:
+        """Another server answers, or the same one that was started anew: what it lost, it does not say."""
+        self.session.doubt()
+        self.spawn(see_what_is_kept(self))
+
+    async def sweep(self, retention: float, tombstones: float) -> None:
+        """Claim, and drop what is past retention, for as long as the engine is open."""
+        while True:
+            wait = self.session.lease / 5
+            await asyncio.sleep(wait * random.uniform(0.8, 1.2))  # noqa: S311  # jitter
+            try:
+                await self.claim_due()
+                self._look_at_idle(wait)
+                await self.store.expire(retention, tombstones)
+            except StoreUnavailable:
+                self.unsure = True
+            except ReactorError:
+                LOGGER.exception("a sweep failed")
+
+    async def close(self) -> None:
+        """Give back all that is driven here."""
+        self.is_closing = True
+        if self._claim_soon is not None:
+            self._claim_soon.cancel()
+        here = asyncio.current_task()
+        tasks = [task for task in self._tasks if task is not here]
+        if tasks:
+            await asyncio.wait(tasks)
+        await asyncio.gather(*[driver.release() for driver in list(self.drivers.values())])
+        for driver in list(self.drivers.values()):
+            driver.set_over()
+        self.drivers.clear()
+        self.wakings.close()
+
+
+def new_driver(host: Host, run_id: str, reactor: Reactor, plan: Plan) -> Driver:
+    """The driver of a run that is about to be made."""
+    driver = Driver(host, Machine(plan), run_id, Writer(host.store, run_id, host.session.token()))
+    driver.reactor = reactor
+    driver.secrets = secret_texts(reactor)
+    return driver
