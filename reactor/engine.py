@@ -26,6 +26,7 @@ from reactor.run.session import FOREVER, Session
 from reactor.run.shielding import shielded
 from reactor.run.site import SETTLE, Site
 from reactor.run.slots import Slots
+from reactor.stores import sqlite_url
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -55,7 +56,7 @@ reactors.perform = perform
 
 
 async def open_store(url: str) -> Store:
-    """Open the store of a URL: `memory://`, `sqlite:///path`, `redis://host:port/0?namespace=shop`.
+    """Open the store of a URL: `memory://`, `sqlite:///path?durability=full`, `redis://host:port/0?namespace=shop`.
 
     Raises ReactorError for a URL that no store answers to, StoreUnavailable where it cannot be reached.
     """
@@ -64,7 +65,8 @@ async def open_store(url: str) -> Store:
     if scheme == "memory":
         return store()  # type: ignore[no-any-return]  # it is one
     if scheme == "sqlite":
-        return await store.open(sqlite_path(url))  # type: ignore[no-any-return]
+        path, durability = sqlite_url.split(url)
+        return await store.open(path, durability=durability)  # type: ignore[no-any-return]
     return await store.open(url)  # type: ignore[no-any-return]
 
 
@@ -92,28 +94,16 @@ def known_scheme(url: str) -> str:
     )
 
 
-def sqlite_path(url: str) -> str:
-    """The path in `sqlite:///runs.db` (of the working folder) or `sqlite:////var/runs.db` (absolute). Raises ReactorError without one.
-
-    >>> sqlite_path("sqlite:///runs.db"), sqlite_path("sqlite:////var/runs.db")
-    ('runs.db', '/var/runs.db')
-    """
-    path = url.removeprefix("sqlite:///")
-    if path == url or not path:
-        raise ReactorError(f"{url!r} names no file", code="unknown-store", fix="say `sqlite:///runs.db`, or `sqlite:////var/lib/runs.db`")
-    return path
-
-
 class Engine:
     """Wires a store and resources; drives, sweeps and recovers runs while it is open.
 
-    `store` keeps the runs: `memory://` for as long as it is open, `sqlite:///runs.db` in a file, `redis://host:6379/0?namespace=shop`
-    for many machines. `reactors` are those that it drives, beside those that it is asked to run. `lease` (seconds) is how long this
-    process may be silent before others take over its runs. `concurrency` bounds the calls in flight in this process, `settle` (seconds)
-    the time that calls without a timeout have when their run is failing, `retention` how long an ended run is kept. `resources` replaces
-    providers, as tests want it. `observers` get every recorded event. `sweep=False`: it drives only what it starts or is asked for.
-    `keys` seal secrets, the first; all open them; `plain_secrets=True` keeps them as they are. `debug=True` warns of reactors awaited
-    inside steps.
+    `store` keeps the runs: `memory://` for as long as it is open, `sqlite:///runs.db` in a file (with `?durability=full` also through a
+    power cut), `redis://host:6379/0?namespace=shop` for many machines. `reactors` are those that it drives, beside those that it is
+    asked to run. `lease` (seconds) is how long this process may be silent before others take over its runs. `concurrency` bounds the
+    calls in flight in this process, `settle` (seconds) the time that calls without a timeout have when their run is failing, `retention`
+    how long an ended run is kept. `resources` replaces providers, as tests want it. `observers` get every recorded event.
+    `sweep=False`: it drives only what it starts or is asked for. `keys` seal secrets, the first; all open them; `plain_secrets=True`
+    keeps them as they are. `debug=True` warns of reactors awaited inside steps.
 
     >>> import asyncio
     >>> from reactor import Engine, Reactor, Succeeded, step
@@ -196,7 +186,7 @@ class Engine:
         host.served.update(self._served)
         self._host = host
         if not self._in_memory:
-            self._unwatch = store.watch(host.hinted)
+            self._unwatch = store.watch(host.hinted, besides=session.id)
         getattr(store, "when_other_server", lambda _tell: None)(host.other_server)
         host.claims_hinted = self._sweeps
         if self._sweeps:

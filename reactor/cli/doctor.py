@@ -16,6 +16,7 @@ from reactor.cli.listing import find
 from reactor.cli.stores import file_of, shown
 from reactor.cli.text import clean, duration, listed
 from reactor.errors import StoreUnavailable
+from reactor.stores import sqlite_url
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
@@ -98,11 +99,11 @@ def _brief(seconds: float) -> str:
 
 
 def _file(health: FileHealth, url: str) -> Iterator[Finding]:
-    path = file_of(url) or Path()
+    name, durability = sqlite_url.split(url)
+    path = Path(name)
     yield Finding("fine", "kind", f"SQLite {health.sqlite}, tables {health.tables}, {_size(health.size)}")
-    yield Finding(
-        "fine", "persistence", "what is acknowledged survives the end of the process; a power cut may take the last commits with it"
-    )
+    lost = "a power cut may take the last commits with it" if durability == "normal" else "opened with this URL, a power cut too"
+    yield Finding("fine", "persistence", f"what is acknowledged survives the end of the process; {lost}")
     if health.damage:
         yield Finding("wrong", "damage", f"the file is damaged: {clean(health.damage)}", "keep a copy of it, and bring back a backup")
     elif health.damage is None:

@@ -14,7 +14,8 @@ import click
 
 from reactor.cli.problems import Problem
 from reactor.cli.text import clean
-from reactor.engine import known_scheme, open_store, sqlite_path
+from reactor.engine import known_scheme, open_store
+from reactor.stores import sqlite_url
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -45,7 +46,7 @@ def file_of(url: str) -> Path | None:
     >>> file_of("sqlite:///runs.db"), file_of("redis://host")
     (PosixPath('runs.db'), None)
     """
-    return Path(sqlite_path(url)) if known_scheme(url) == "sqlite" else None
+    return Path(sqlite_url.split(url)[0]) if known_scheme(url) == "sqlite" else None
 
 
 def shown(url: str) -> str:

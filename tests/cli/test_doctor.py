@@ -90,6 +90,15 @@ def test_work_that_nobody_does(folder, kept):
     assert found["processes"]["said"].startswith("0 with a lease")
 
 
+def test_how_safely_a_file_keeps(folder):
+    """What a power cut takes is said of the URL that processes open it with."""
+    folder.write("app.py", SHOP)
+    folder.reactor("run", "app:Buy", "order=1", "--plain-secrets", "--store", "sqlite:///runs.db")
+    lost = [findings(folder, f"sqlite:///runs.db{said}")[1]["persistence"]["said"] for said in ("", "?durability=full")]
+    assert "a power cut may take the last commits" in lost[0]
+    assert lost[1].endswith("opened with this URL, a power cut too")
+
+
 SERVERS = {
     "no persistence": ({}, {"persistence": "wrong", "eviction": "fine", "memory": "note"}),
     "every second": ({"appendonly": "yes", "maxmemory": "100mb"}, {"persistence": "note", "memory": "fine", "kind": "fine"}),
