@@ -16,7 +16,7 @@ from reactor.define.seconds import Seconds, as_seconds
 from reactor.errors import NeedsEngine, ReactorError, WrongState
 from reactor.plan.compile import plan_of
 from reactor.record.sealing import Sealer
-from reactor.run import closing, restarting, signalling, starting
+from reactor.run import closing, signalling, starting
 from reactor.run.awaiting import perform
 from reactor.run.checking import checked_id, checked_observers, checked_status, checked_tags
 from reactor.run.finding import Page, check_where, texts_of
@@ -281,9 +281,7 @@ class Engine:
         if len(args) > 1:
             self._serve(args[0])
         run_id = ":".join((definition_of(args[0]).name, *args[1:])) if len(args) > 1 else str(*args)
-        if run_id not in host.drivers:
-            await starting.see(host, run_id)
-        name = run_id if "~" in run_id else await restarting.latest_life(host, run_id)
+        name = await starting.newest(host, run_id)
         return Run(host, name, host.drivers.get(name))
 
     async def find(  # noqa: PLR0913  # the face's words, by keyword

@@ -14,7 +14,7 @@ from reactor.define.foreign import encode_foreign
 from reactor.define.results import ElementFailure, Results
 from reactor.define.steps import in_call
 from reactor.errors import Incompatible, ResultNotStorable, StoreUnavailable
-from reactor.machine.events import BatchSettled, CallFailed, CallSucceeded, Closed, Skipped
+from reactor.machine.events import BatchSettled, CallFailed, CallSucceeded, Closed, Kept, RunStarted, Skipped
 from reactor.record import facts
 from reactor.record.codec import LIMIT, Codec
 from reactor.record.keeping import root_of
@@ -97,6 +97,27 @@ def results_from(raw: bytes, shelf: Shelf, element: Any) -> Results[Any]:
     return MadeResults(raw, [codec.decode(value) if fine else ElementFailure(at, codec_text(value)) for at, (fine, value) in pairs])
 
 
+def renamed(record: str, run: str) -> str:
+    """The name that a record, or a prefix of some, has in another life of its run.
+
+    >>> renamed("shop:1/ship[2].label#0", "shop:1~2")
+    'shop:1~2/ship[2].label#0'
+    """
+    return run + record[len(root_of(record)) :]
+
+
+def in_life(raw: bytes, run: str) -> tuple[bytes, tuple[str, ...]]:
+    """A value's bytes as a later life of its run keeps them, and the records of the former one that they refer to."""
+    if not is_reference(raw):
+        return raw, ()
+    ext = _EXT.decode(raw)
+    if ext.code != KEPT:
+        return raw, ()
+    prefix, batches = _KEPT.decode(ext.data)
+    moved = msgspec.msgpack.encode(msgspec.msgpack.Ext(KEPT, msgspec.msgpack.encode((renamed(prefix, run), batches))))
+    return moved, tuple(f"{prefix}#{one[0]}" for one in batches)
+
+
 def codec_text(raw: msgspec.Raw) -> str:
     """A text out of its bytes."""
     return msgspec.msgpack.decode(raw, type=str)
@@ -143,14 +164,14 @@ class MadeResults(Results[T_co]):
 
 
 class KeptResults(Results[T_co]):
-    """Reads the chunks of batches from their records, one at a time."""
+    """Reads the chunks of batches from their records, one at a time. `prefix` begins the records' names."""
 
-    __slots__ = ("_batches", "_codec", "_prefix", "_secret", "_shelf")
+    __slots__ = ("_batches", "_codec", "_secret", "_shelf", "prefix")
 
     def __init__(self, shelf: Shelf, prefix: str, batches: list[tuple[int, int, int]], element: Any) -> None:
         super().__init__(sum(one[1] for one in batches), sum(one[2] for one in batches))
         self._shelf = shelf
-        self._prefix = prefix
+        self.prefix = prefix
         self._batches = batches
         self._codec = Codec(element)
         self._secret = is_secret(element)
@@ -163,7 +184,11 @@ class KeptResults(Results[T_co]):
 
     def reference(self) -> bytes:
         """Where the batches lie, and how they ended."""
-        return msgspec.msgpack.encode(msgspec.msgpack.Ext(KEPT, msgspec.msgpack.encode((self._prefix, self._batches))))
+        return msgspec.msgpack.encode(msgspec.msgpack.Ext(KEPT, msgspec.msgpack.encode((self.prefix, self._batches))))
+
+    def in_life(self, run: str) -> KeptResults[T_co]:
+        """The same batches, as the records of a later life of their run have them."""
+        return KeptResults(self._shelf, renamed(self.prefix, run), self._batches, self._codec.type)
 
     async def read(self, start: int = 0) -> AsyncIterator[tuple[int, T_co | ElementFailure]]:
         """Index and value, or failure, of each element from `start` on."""
@@ -172,7 +197,7 @@ class KeptResults(Results[T_co]):
             first += succeeded + failed
             if first <= start:
                 continue
-            for index, value in self._values(await chunk_of(self._shelf, f"{self._prefix}#{number}", secret=self._secret)):
+            for index, value in self._values(await chunk_of(self._shelf, f"{self.prefix}#{number}", secret=self._secret)):
                 if index >= start:
                     yield index, value
 
@@ -225,14 +250,15 @@ def _from_events(shelf: Shelf, record: str, events: Sequence[bytes], *, secret: 
     first = size = 0
     for data in events:
         fact, raw = facts.decode(data)
+        if isinstance(fact, RunStarted):
+            first, size = fact.first, fact.size
         if not fact.address.endswith("]"):
-            first, size = getattr(fact, "first", first), getattr(fact, "size", size)
             continue
         index = int(fact.address.rpartition("[")[2][:-1])
-        if isinstance(fact, CallSucceeded | Closed | Skipped):
+        if isinstance(fact, CallSucceeded | Closed | Kept | Skipped):
             values[index] = open_element(shelf.sealer, Whose(root_of(record), fact.address), raw or NIL, secret=secret)
             failures.pop(index, None)
-            skipped += [index] if isinstance(fact, Skipped) else []
+            skipped += [index] if isinstance(fact, Skipped) or getattr(fact, "skipped", False) else []
         elif isinstance(fact, CallFailed) and fact.call == "do":
             failures[index] = f"{fact.failure.kind}: {fact.failure.message}"
     if not size:

@@ -102,7 +102,7 @@ class Residence:
 
     async def is_expired(self, run_id: str) -> bool:
         """Whether only the name of a run that is not there is left: a word that says nothing is refused as gone."""
-        return await self.store.deliver(run_id, Message("restart", b""), moves=False, operation="probe") == "gone"
+        return await self.store.deliver(run_id, Message("retry_rollback", b""), moves=False, operation="probe") == "gone"
 
     # ---- what drivers tell ------------------------------------------------------------------------------------
 

@@ -23,19 +23,21 @@ from reactor.machine.events import (
 from reactor.machine.marks import DONE, RECOVERED, SKIPPED
 from reactor.record import facts
 from reactor.record.inputs import encode_inputs
+from reactor.record.sealing import Whose, is_sealed
 from reactor.record.words import Message, NewRecord
 from reactor.run import commanding
 from reactor.run.fitting import is_whole
 from reactor.run.mailing import letter
-from reactor.run.references import KeptResults, chunk_of, prefix_of
+from reactor.run.references import KeptResults, chunk_of, in_life, prefix_of, renamed
 from reactor.run.refusing import tell_definition, why_not
 from reactor.run.values import element_type
 from reactor.run.view import HEAD, batch_of, view_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
-    from reactor.machine.state import Scope, State
+    from reactor.machine.state import Scope
+    from reactor.record.words import Loaded
     from reactor.run.driver import Driver
     from reactor.run.hosting import Host
     from reactor.run.recorder import Recorder
@@ -60,6 +62,16 @@ async def latest_life(host: Host, run_id: str) -> str:
             break
         run_id = life_after(run_id)
     return run_id
+
+
+async def life_there(host: Host, run_id: str) -> str | None:
+    """The first life of a run that is not past retention, whatever name was used for it. None: there is none, or was none."""
+    name = run_id
+    while await host.store.load(name, after=HEAD) is None:
+        if not await host.is_expired(name):
+            return None
+        name = life_after(name)
+    return name
 
 
 async def stuck_before(host: Host, run_id: str) -> str:
@@ -174,23 +186,27 @@ async def inherit(driver: Driver, started: RunStarted) -> None:
     copying = _Copying(driver, view)
     for index in kept:
         await copying.batches_in(view.machine.state.root, index)
-    for index in partial:
-        await copying.elements(index)
+    elements = [one for index in partial for one in await copying.elements(index)]
+    for fact in elements:
+        driver.note_value(fact, fact.value)
     for index in kept:
         copying.node(view.machine.state.root, index)
 
 
 class _Copying:
-    """From the old record into the new one."""
+    """From the old record into the new one, which refers to nothing in the old: that is past retention before it."""
 
     def __init__(self, driver: Driver, view: View) -> None:
         self.driver = driver
         self.old = view.loaded.run
         self.view = view
         self.now = driver.site.now()
+        self._copied: set[str] = set()
+
+    # ---- records of batches: first, and without a fact, so that it may be done again --------------------------
 
     async def batches_in(self, scope: Scope, index: int) -> None:
-        """The records of batches under a kept node: first, and without a fact, so that it may be done again."""
+        """The records of batches under a kept node."""
         child = scope.children.get(index)
         if child is not None:
             for inner in range(len(child.marks)):
@@ -198,18 +214,35 @@ class _Copying:
         elements = scope.maps.get(index)
         if elements is not None:
             for number in elements.batches:
-                await self._batch(scope, index, number, self.driver.record_name)
+                await self._batch(f"{prefix_of(self.old, scope, index)}#{number}", self.driver.record_name)
 
-    async def _batch(self, around: Scope, at: int, number: int, parent: str) -> None:
-        driver = self.driver
-        loaded = await driver.store.load(f"{prefix_of(self.old, around, at)}#{number}")
-        if loaded is None:
+    async def _batch(self, record: str, parent: str) -> None:
+        """One that may be undone, with all that is in it."""
+        referred = await self._copy(record, parent)
+        if referred is None:
             return
-        name = f"{prefix_of(driver.run_id, around, at)}#{number}"
-        machine, _ = await batch_of(driver.host, loaded.run)
+        machine, _ = await batch_of(self.driver.host, record)
+        for scope in machine.state.scopes():
+            for index, elements in scope.maps.items():
+                for inner in elements.batches:
+                    await self._batch(f"{prefix_of(self.old, scope, index)}#{inner}", renamed(record, self.driver.run_id))
+        await self._referred(referred)
+
+    async def _referred(self, records: Iterable[str]) -> None:
+        """Those that are only read: what kept elements refer to, and what that does in turn."""
+        for record in records:
+            await self._referred(await self._copy(record, self.driver.record_name) or ())
+
+    async def _copy(self, record: str, parent: str) -> list[str] | None:
+        """Copy one; what the values in it refer to. None where it was, or is not there."""
+        loaded = None if record in self._copied else await self.driver.store.load(record)
+        if loaded is None:
+            return None
+        self._copied.add(record)
+        events, referred = self._renamed(loaded)
         copy = NewRecord(
-            run=name,
-            root=driver.run_id,
+            run=renamed(record, self.driver.run_id),
+            root=self.driver.run_id,
             parent=parent,
             reactor=loaded.reactor,
             version=loaded.version,
@@ -217,51 +250,55 @@ class _Copying:
             status=loaded.status,
             due=None,
             elements=loaded.elements,
-            events=self._resealed(machine.state, loaded.events),
+            events=events,
         )
-        driver.writer.children.append(copy)
-        for scope in machine.state.scopes():
-            for index, elements in scope.maps.items():
-                for inner in elements.batches:
-                    await self._batch(scope, index, inner, name)
-        if len(driver.writer.children) >= COPIES:
-            await driver.write_children()
+        self.driver.writer.children.append(copy)
+        if len(self.driver.writer.children) >= COPIES:
+            await self.driver.write_children()
+        return referred
 
-    def _resealed(self, state: State, events: tuple[bytes, ...]) -> tuple[bytes, ...]:
-        """Secrets in a child's inputs are sealed for their run."""
-        if not self.driver.host.sealer.seals:
-            return events
-        return tuple(self._sealed(state, data) for data in events)
+    def _renamed(self, loaded: Loaded) -> tuple[tuple[bytes, ...], list[str]]:
+        """The events of a batch with its references renamed, and to which records they led. A seal holds for all lives of a run."""
+        sealer, events = self.driver.host.sealer, list(loaded.events)
+        referred: list[str] = []
+        for number, data in enumerate(events):
+            fact, raw = facts.decode(data)
+            whose = Whose(loaded.root, fact.address)
+            moved, records = in_life(sealer.open(raw, whose) if is_sealed(raw) else raw, self.driver.run_id)
+            if records:
+                events[number] = facts.encode(fact, sealer.seal(moved, whose, loaded.version) if is_sealed(raw) else moved)
+                referred += records
+        return tuple(events), referred
 
-    def _sealed(self, state: State, data: bytes) -> bytes:
-        fact, _ = facts.decode(data)
-        if not isinstance(fact, ChildOpened):
-            return data
-        scope, index = state.place(fact.address)
-        raw = encode_inputs(scope.children[index].reactor, self.driver.host.sealer, self.driver.run_id, fact.address)
-        return facts.encode(fact, raw)
-
-    async def elements(self, index: int) -> None:
-        """Elements of batches that settled and are not undone, then those that an earlier restart kept and no batch took."""
+    async def elements(self, index: int) -> list[Kept]:
+        """Elements that an earlier restart kept and no batch took, then those of batches that settled and are not undone."""
         state, name = self.view.machine.state, self.view.plan.names[index]
-        for one in state.kept.get(name, {}).values():
-            self.driver.note_value(Kept(self.now, one.address, one.value, one.skipped), one.value)
+        found = [await self._element(one.address, one.value, one.skipped) for one in state.kept.get(name, {}).values()]
         elements = state.root.maps.get(index)
         if elements is None:
-            return
+            return found
         node = self.view.plan.nodes[index]
         for number, settled in elements.batches.items():
             undone = number in elements.undone
             if number < 0 or undone or (node.children and settled.undoable):
                 continue
             chunk = await chunk_of(self.driver.host.shelf, f"{prefix_of(self.old, state.root, index)}#{number}")
-            for element, raw in chunk.raws():
-                self.driver.note_value(Kept(self.now, f"{name}[{element}]", raw, element in chunk.skipped), raw)
+            found += [await self._element(f"{name}[{element}]", raw, element in chunk.skipped) for element, raw in chunk.raws()]
+        return found
+
+    async def _element(self, address: str, raw: Any, skipped: bool) -> Kept:  # noqa: FBT001  # as the fact has it
+        moved, records = in_life(raw, self.driver.run_id)
+        await self._referred(records)
+        return Kept(self.now, address, moved, skipped)
+
+    # ---- facts ------------------------------------------------------------------------------------------------
 
     def node(self, scope: Scope, index: int) -> None:
         """One node that is kept, with all that is in it."""
         address, node = scope.names[index], scope.plan.nodes[index]
         mark, value = scope.marks[index], scope.values[index]
+        if isinstance(value, KeptResults):
+            value = value.in_life(self.driver.run_id)
         if mark == DONE and index in scope.children:
             self._child(scope, index)
         elif mark == DONE and index in scope.maps:

@@ -16,7 +16,7 @@ from reactor.run import restarting
 from reactor.run.handle import Run
 from reactor.run.hosting import new_driver
 from reactor.run.refusing import tell_definition
-from reactor.run.view import HEAD, head_of
+from reactor.run.view import head_of, unknown
 
 if TYPE_CHECKING:
     from reactor.define.reactor import Reactor
@@ -36,7 +36,7 @@ async def start(host: Host, reactor: Reactor, run_id: str, deadline: float | Non
     if answer is None:
         return Run(host, run_id, driver)
     if answer == "expired":
-        raise expired(run_id)
+        answer = await _later_life(host, run_id)
     return await _join(host, answer, reactor)
 
 
@@ -70,11 +70,27 @@ async def _join(host: Host, loaded: Loaded, reactor: Reactor) -> Run[Any]:
     return Run(host, name, host.drivers.get(name))
 
 
-async def see(host: Host, run_id: str) -> None:
-    """Raises UnknownRun, or Expired where only the name is left."""
-    if await host.store.load(run_id, after=HEAD) is None and await host.is_expired(run_id):
+async def _later_life(host: Host, run_id: str) -> Loaded:
+    """What a restart made of a run whose own record is past retention. Raises Expired where that is, too."""
+    name = await restarting.life_there(host, run_id)
+    if name is None:
         raise expired(run_id)
-    await head_of(host, run_id)
+    return await head_of(host, name)
+
+
+async def newest(host: Host, run_id: str) -> str:
+    """The name of the newest life of a run; of one that is named, its own. Raises UnknownRun, or Expired where only names are left."""
+    named = "~" in run_id
+    if run_id in host.drivers:
+        return run_id if named else await restarting.latest_life(host, run_id)
+    there = await restarting.life_there(host, run_id)
+    if there == run_id and named:
+        return run_id
+    if there is not None and not named:
+        return await restarting.latest_life(host, there)
+    if await host.is_expired(run_id):
+        raise expired(run_id)
+    raise unknown(run_id)
 
 
 def expired(run_id: str) -> Expired:

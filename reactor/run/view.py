@@ -49,8 +49,13 @@ async def head_of(host: Host, run_id: str) -> Loaded:
     """What goes with a record. Raises UnknownRun, or Expired where only its name is left."""
     loaded = await host.store.load(run_id, after=HEAD)
     if loaded is None:
-        raise UnknownRun(f"there is no run `{run_id}`", fix="say its whole name, `{reactor}:{id}`, or `get(TheReactor, id)`")
+        raise unknown(run_id)
     return loaded
+
+
+def unknown(run_id: str) -> UnknownRun:
+    """The refusal of a name that no run has."""
+    return UnknownRun(f"there is no run `{run_id}`", fix="say its whole name, `{reactor}:{id}`, or `get(TheReactor, id)`")
 
 
 def class_of(host: Host, reactor: str, run_id: str) -> type[Reactor]:
@@ -73,7 +78,7 @@ async def view_of(host: Host, run_id: str, *, before_end: bool = False) -> View:
     """
     loaded = await host.store.load(run_id)
     if loaded is None:
-        raise UnknownRun(f"there is no run `{run_id}`")
+        raise unknown(run_id)
     cls = class_of(host, loaded.reactor, run_id)
     plan = host.plan_for(cls)
     reactor = decode_inputs(cls, loaded.inputs, host.sealer, loaded.run)

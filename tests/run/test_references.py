@@ -9,7 +9,7 @@ from msgspec import Struct
 from reactor import Engine, Reactor, ResultNotStorable, Results, compose, map_over, step
 from reactor.define.results import ElementFailure
 from reactor.errors import Incompatible
-from reactor.machine.events import BatchSettled, CallFailed, CallSucceeded, Closed, MapOpened, RunStarted, Skipped
+from reactor.machine.events import BatchSettled, BatchStarted, CallFailed, CallSucceeded, Closed, Kept, MapOpened, RunStarted, Skipped
 from reactor.machine.machine import Machine
 from reactor.plan.compile import plan_of
 from reactor.record import facts
@@ -140,6 +140,7 @@ async def test_a_chunk_that_was_not_folded_is_read_from_the_facts(shelf):
         (CallFailed(1.0, "ship[5]", "do", 1, BOOM), b""),
         (Skipped(1.0, "ship[6]", None, "raised"), b""),
         (CallSucceeded(1.0, "ship[7].hold"), PACKED[40]),
+        (BatchStarted(1.0, "ship[7].labels", 0, 0, 2), b""),
         (Closed(1.0, "ship[7]"), PACKED[30]),
     ]
     await settle(shelf, 0, None, *(facts.encode(fact, raw) for fact, raw in events))
@@ -147,6 +148,19 @@ async def test_a_chunk_that_was_not_folded_is_read_from_the_facts(shelf):
     assert (found.first, found.size, found.skipped, found.missing) == (3, 6, (6,), (8,))
     assert found.failures == {5: "Boom: it broke"}
     assert list(found.raws()) == [(3, PACKED[10]), (4, PACKED[20]), (6, b"\xc0"), (7, PACKED[30])]
+
+
+async def test_what_a_restart_kept_is_read_from_the_facts(shelf):
+    """Of a batch that a restart copied: values, and what had been skipped."""
+    events = [
+        (RunStarted(1.0, "ship", first=0, size=3), b""),
+        (Kept(1.0, "ship[0]"), PACKED[10]),
+        (Kept(1.0, "ship[1]", None, skipped=True), b""),
+    ]
+    await settle(shelf, 0, None, *(facts.encode(fact, raw) for fact, raw in events))
+    found = await chunk_of(shelf, "shop:1/ship#0")
+    assert (found.first, found.size, found.skipped, found.missing) == (0, 3, (1,), (2,))
+    assert list(found.raws()) == [(0, PACKED[10]), (1, b"\xc0")]
 
 
 async def test_a_record_that_is_gone_is_told(shelf):
