@@ -186,7 +186,7 @@ class Engine:
         host.served.update(self._served)
         self._host = host
         if not self._in_memory:
-            self._unwatch = store.watch(host.hinted)
+            self._unwatch = store.watch(host.hinted, besides=session.id)
         getattr(store, "when_other_server", lambda _tell: None)(host.other_server)
         host.claims_hinted = self._sweeps
         if self._sweeps:

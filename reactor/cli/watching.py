@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from reactor.record.store import Loaded, Store
 
 EVERY = 1.0  # seconds: a hint of the store's may be missed
+RUNNING = 0.1  # … of a run that goes on: not all that happens is told
 PAUSE = 1.0  # seconds until a store that is away is asked again
 
 
@@ -56,7 +57,7 @@ async def _follow(store: Store, reading: Reading, report: Report, changed: async
         if reading.status in TERMINAL or reading.status == "stuck":
             return
         with suppress(TimeoutError):
-            await asyncio.wait_for(changed.wait(), EVERY)
+            await asyncio.wait_for(changed.wait(), EVERY if loaded.token is None else RUNNING)
         changed.clear()
         loaded = await _more(store, reading, report)
 

@@ -263,8 +263,11 @@ class Operations(Protocol):
         """
         ...
 
-    def watch(self, changed: Callable[[str], None]) -> Callable[[], None]:
+    def watch(self, changed: Callable[[str], None], *, besides: str = "") -> Callable[[], None]:
         """Call this with the name of each record that gets events, mail, or becomes due, soon after, in the loop that watches.
+
+        An append that changes no status, leaves no message and makes no record may be told to nobody: who follows a run's events looks
+        again while it is running. What a session `besides` appends or makes is left out, with all that goes with it: who does it knows.
 
         A hint, no promise: some may be missed (a sweep finds them), some may come twice. What it returns ends it: nothing is called
         after that.

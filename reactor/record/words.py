@@ -111,10 +111,9 @@ class Created(msgspec.Struct, frozen=True):
 
 
 class Appended(msgspec.Struct, frozen=True):
-    """It is written (or was, by an earlier try of the same `op`: that one's `seq` and `at`). `unread`: newer messages than were read."""
+    """It is written (or was, by an earlier try of the same `op`: that one's `seq`). `unread`: newer messages than were read."""
 
     seq: int
-    at: float
     unread: bool = False
 
 

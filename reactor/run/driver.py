@@ -54,12 +54,11 @@ def _is_first(order: Call) -> bool:
 class Driver(Recorder):
     """Drives a run, or a batch of one, by its record."""
 
-    __slots__ = ("_asides", "_driving", "_ending", "_to_begin", "hinted", "pulls")
+    __slots__ = ("_asides", "_driving", "_ending", "_to_begin", "pulls")
 
     def __init__(self, host: Host, machine: Machine, run_id: str, writer: Writer, *, batch: Elements | None = None) -> None:
         super().__init__(host, machine, run_id, writer, batch=batch)
         self.pulls: set[tuple[str, int]] = set()  # batches that are being taken from a source
-        self.hinted: int | None = None  # how many appends were begun when the store last hinted that something has changed
         self._driving = False  # a lane takes orders, or waits for an append
         self._asides = 0  # what is opened or pulled
         self._ending: End | None = None

@@ -32,6 +32,7 @@ T = TypeVar("T")
 U = TypeVar("U")
 HAS_VALUE = (DONE, SKIPPED, RECOVERED, UNDO_READY, UNDOING, UNDO_BACKOFF, UNDONE, UNDO_FAILED)
 PATIENCE = 1.0  # seconds: a change may be missed, so it is looked for
+FOLLOWING = 0.1  # … of a run that goes on in another process: not all that happens is told
 
 
 class Run(Generic[T]):
@@ -151,7 +152,8 @@ class Run(Generic[T]):
                     yield event_of(self.id, at, data)
                 if self._host.wakings.closed or (loaded.status in ENDED and at >= loaded.seq):
                     return
-                await asyncio.wait([change], timeout=PATIENCE)
+                elsewhere = loaded.token is not None and self.id not in self._host.drivers
+                await asyncio.wait([change], timeout=FOLLOWING if elsewhere else PATIENCE)
 
     async def cancel(self, reason: str, *, undo: bool = True) -> None:
         """Stop the run: calls in flight are cancelled and, unless `undo=False`, compensated, and what succeeded is undone.

@@ -34,9 +34,6 @@ if TYPE_CHECKING:
 CLAIMS = 100  # records in one claim
 RESTLESS, CALM = 0.01, 0.08  # seconds between two claims that hints ask for, at least: where the last one found something; in vain
 SOON = 0.001  # seconds: clocks are not read twice at the same time
-QUIET = 0.02  # seconds without an append before a hint is taken for mail, where the loop is not late
-IDLE = 0.25  # seconds without an append after which a hint can be no echo
-LATE = 0.25  # seconds of a loop's lateness that count, at most
 
 
 class Host(Residence):
@@ -97,7 +94,8 @@ class Host(Residence):
 
     async def claim_one(self, name: str) -> None:
         """Drive this record, if it can be had."""
-        if name in self._opening or name in self.drivers or self.is_closing or not (self.takes_runs or "/" in name):
+        taken = self.takes_only is None or name in self.takes_only or "/" in name
+        if name in self._opening or name in self.drivers or self.is_closing or not taken:
             return
         self._opening.add(name)
         try:
@@ -166,48 +164,13 @@ class Host(Residence):
     # ---- the sweep --------------------------------------------------------------------------------------------
 
     def hinted(self, name: str) -> None:
-        """The store says that something about a record has changed."""
+        """The store says that another has changed something about a record, or that it has mail."""
         self.wakings.changed(name)
         driver = self.drivers.get(name)
-        if driver is None:
-            if self.claims_hinted:
-                self._claim_before_long()
-        elif driver.hinted is None:
-            self._heed_hint(driver)
-        else:
-            driver.hinted = driver.writer.begun  # an append that began before this one says nothing of it
-
-    def _heed_hint(self, driver: Driver) -> None:
-        """Most hints are echoes of our own appends, and an append that began after one says itself whether mail lies there."""
-        driver.hinted = driver.writer.begun
-        if driver.writer.acknowledged == driver.hinted and driver.writer.seq and self.site.clock() - driver.flushed_at > IDLE:
-            self._look_later(driver)
-        else:
-            self._look_after_a_while(driver)
-
-    def _look_after_a_while(self, driver: Driver, *, again: bool = False) -> None:
-        """Among many runs a turn of the loop is long, and an append takes some to follow the last one."""
-        loop = self.site.loop
-        due = loop.time() + QUIET + 4 * self._lag
-
-        def look() -> None:
-            late, self._lag = self._lag, min(loop.time() - due, LATE)
-            if self._lag - late > QUIET and not again:
-                self._look_after_a_while(driver, again=True)  # the loop has only now become busy
-            else:
-                self._look_later(driver)
-
-        loop.call_at(due, look)
-
-    def _look_later(self, driver: Driver) -> None:
-        hinted, writer = driver.hinted, driver.writer
-        if driver.released or hinted is None or writer.acknowledged > hinted or self.drivers.get(driver.record_name) is not driver:
-            driver.hinted = None
-        elif writer.acknowledged < writer.begun:
-            self._look_after_a_while(driver)
-        else:
-            driver.hinted = None
-            driver.look()
+        if driver is not None:
+            driver.look()  # it was not us: a message, or another has it
+        elif self.claims_hinted:
+            self._claim_before_long()
 
     def _claim_before_long(self) -> None:
         if self._claim_soon is None and not self.is_closing:

@@ -56,7 +56,7 @@ class Residence:
         self.wakings = Wakings(site.loop)
         self.is_closing = False
         self.claims_hinted = True  # else what others do is no reason to claim: it drives what it made, or was asked for
-        self.takes_runs = True  # False: only batches of those that are driven
+        self.takes_only: set[str] | None = None  # once it closes: no other runs, but batches of those that are driven
         self.is_readable = False  # its store can be read after it is closed
         self.unsure = False  # a claim may have been made whose answer was lost
         self._driven: dict[str, int] = {}  # runs of a reactor that are driven
@@ -66,7 +66,6 @@ class Residence:
         self._reading: set[str] = set()  # claims whose records are on their way to a driver
         self._claimed_at = 0.0
         self._in_vain = 0  # claims in a row that hints asked for and that found nothing
-        self._lag = 0.0  # seconds that the loop was late when it was last looked at
         self._claim_soon: asyncio.TimerHandle | None = None
 
     def spawn(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:

@@ -27,7 +27,7 @@ class Writer:
     """The pen of one record. `seq` counts the events that the store has acknowledged."""
 
     __slots__ = (
-        "acknowledged", "afters", "begun", "children", "data", "facts", "fence", "given_up", "messages", "name", "read_up_to", "seq",
+        "afters", "begun", "children", "data", "facts", "fence", "given_up", "messages", "name", "read_up_to", "seq",
         "store", "token", "version",
     )  # fmt: skip
 
@@ -45,8 +45,7 @@ class Writer:
         self.read_up_to = 0
         self.version: tuple[int, str] | None = None
         self.given_up = False  # nobody waits for the store any more
-        self.begun = 0  # appends that were begun, and the last of them that was answered
-        self.acknowledged = 0
+        self.begun = 0  # appends
 
     def add(self, fact: Event, data: bytes) -> None:
         """Take down a fact."""
@@ -94,7 +93,6 @@ class Writer:
         )
         self.facts, self.data, self.messages, self.children, self.afters = [], [], [], [], []
         answer = await self._written(order)
-        self.acknowledged = self.begun
         if isinstance(answer, Appended):
             self.seq = answer.seq
             self.version = None if self.version is version else self.version

@@ -138,10 +138,10 @@ class _Operations(Ground):
         data.leases = {session: lease for session, lease in data.leases.items() if lease.until > now or session in held}
         return len(dropped)
 
-    def watch(self, changed: Callable[[str], None]) -> Callable[[], None]:
+    def watch(self, changed: Callable[[str], None], *, besides: str = "") -> Callable[[], None]:
         """As the port says."""
         watcher = object()
-        self._watchers[watcher] = (asyncio.get_running_loop(), changed)
+        self._watchers[watcher] = (asyncio.get_running_loop(), changed, besides)
 
         def end() -> None:
             self._watchers.pop(watcher, None)

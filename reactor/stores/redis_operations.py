@@ -130,9 +130,9 @@ class RedisOperations(Ground):
         dropping = [self._call("drop", shard, repr(retention), repr(tombstones), *dropped) for shard, dropped in by_shard.items()]
         return sum(await asyncio.gather(*dropping))
 
-    def watch(self, changed: Callable[[str], None]) -> Callable[[], None]:
+    def watch(self, changed: Callable[[str], None], *, besides: str = "") -> Callable[[], None]:
         """As the port says."""
-        return self._reader.watch(changed)
+        return self._reader.watch(changed, besides)
 
     async def health(self) -> Health:
         """How the server is, for `doctor`."""

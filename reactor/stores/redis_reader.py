@@ -44,14 +44,14 @@ class Reader:
         self._newest = newest
         self._timeout = timeout
         self._at: dict[bytes, bytes] = dict.fromkeys((stream.encode() for stream in streams), b"$")
-        self._watchers: dict[object, Callable[[str], None]] = {}
+        self._watchers: dict[object, tuple[Callable[[str], None], bytes]] = {}
         self._task: asyncio.Task[None] | None = None
         self._closed = False
 
-    def watch(self, changed: Callable[[str], None]) -> Callable[[], None]:
+    def watch(self, changed: Callable[[str], None], besides: str) -> Callable[[], None]:
         """Call this from now on, until what is returned is called."""
         watcher = object()
-        self._watchers[watcher] = changed
+        self._watchers[watcher] = changed, besides.encode()
         if self._task is None and not self._closed:
             self._task = asyncio.get_running_loop().create_task(self._read(self._newest()), name="reactor: redis reader")
 
@@ -96,17 +96,18 @@ class Reader:
             return await connection.read_response()
 
     def _tell(self, streams: Any) -> None:
-        names: dict[str, None] = {}
+        changes: dict[tuple[bytes, bytes], None] = {}  # by which session, where it was its own; which record
         for stream, entries in streams or ():
             self._at[stream] = entries[-1][0]
-            names.update((fields[1].decode("utf-8", "replace"), None) for _, fields in entries if fields)
-        for name in names:
-            for watcher, changed in tuple(self._watchers.items()):
-                if watcher in self._watchers:
-                    try:
-                        changed(name)
-                    except Exception:
-                        log.exception("a watcher failed on %s; it goes on", name)
+            changes.update(((by.rpartition(b":")[0], run), None) for _, (by, run) in entries)
+        for watcher, (changed, besides) in tuple(self._watchers.items()):
+            for name in dict.fromkeys(run for by, run in changes if not by or by != besides):
+                if watcher not in self._watchers:
+                    break
+                try:
+                    changed(name.decode("utf-8", "replace"))
+                except Exception:
+                    log.exception("a watcher failed on %s; it goes on", name)
 
     async def close(self) -> None:
         """End the task and the connection; nobody is called any more."""

@@ -158,9 +158,9 @@ class RedisRecords(Ground):
             *(_more(append) if more else ()),
         )
         if isinstance(answer, int):
-            return Appended(append.seq + len(append.events), answer / 1_000_000)
+            return Appended(append.seq + len(append.events))
         if answer[0] == b"a":
-            return Appended(answer[1], answer[2] / 1_000_000, answer[3] == 1)
+            return Appended(answer[1], answer[2] == 1)
         return Behind(answer[1]) if answer[0] == b"b" else Unread() if answer[0] == b"u" else Fenced()
 
     async def deliver(self, run: str, message: Message, *, moves: bool, operation: str) -> Delivered | Refused:

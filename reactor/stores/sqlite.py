@@ -183,9 +183,9 @@ class _Operations(_Lanes):
         await self._writer.do(sqlite_finding.tidy)
         return dropped
 
-    def watch(self, changed: Callable[[str], None]) -> Callable[[], None]:
+    def watch(self, changed: Callable[[str], None], *, besides: str = "") -> Callable[[], None]:
         """As the port says. What other processes write is looked for every few milliseconds, while somebody watches."""
-        return self._writer.watch(changed)
+        return self._writer.watch(changed, besides)
 
     async def close(self) -> None:
         """As the port says. What was asked before is done first; whoever is cancelled here only stops waiting for that."""

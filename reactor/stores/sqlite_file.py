@@ -10,9 +10,13 @@ import sqlite3
 import time
 from pathlib import Path
 from random import random
-from typing import Literal, NamedTuple, TypeAlias
+from typing import Any, Literal, NamedTuple, TypeAlias, TypeVar
+
+import msgspec
 
 from reactor.errors import StoreUnavailable
+
+T = TypeVar("T")
 
 Durability: TypeAlias = Literal["normal", "full"]
 
@@ -24,6 +28,9 @@ SYNCHRONOUS: dict[Durability, str] = {"normal": "NORMAL", "full": "FULL"}
 CHECKPOINT = 4_000  # pages in the write-ahead log before they are folded into the file: 16 MB
 LOG = 64 << 20  # bytes that the log keeps on disk when it is empty
 
+BACKUP = "keep a copy of it, and bring back a backup"
+NO_TEXT = "Could not decode to UTF-8"  # the driver's words
+
 # A record's head is what changes with every append, and narrow; what is written once lies in `bodies`, small columns first, so that a
 # list reads no big one. `due` and `token` exclude each other. An `events` row is one append: its last seq, and its events as msgpack.
 # `commits` is one row for each that changed something: the store's clock, and what other processes look for.
@@ -32,7 +39,7 @@ CREATE TABLE heads (
     id INTEGER PRIMARY KEY,
     run TEXT NOT NULL UNIQUE, root TEXT NOT NULL, parent TEXT, reactor TEXT NOT NULL, version INTEGER NOT NULL,
     fingerprint TEXT NOT NULL, place TEXT NOT NULL, status TEXT NOT NULL, due REAL, token TEXT, session TEXT,
-    fence INTEGER NOT NULL, seq INTEGER NOT NULL, op TEXT, at REAL NOT NULL,
+    fence INTEGER NOT NULL, seq INTEGER NOT NULL, op TEXT,
     mail INTEGER NOT NULL DEFAULT 0, read INTEGER NOT NULL DEFAULT 0, created_at REAL NOT NULL, ended_at REAL
 );
 CREATE INDEX heads_due ON heads (place, reactor, due) WHERE due IS NOT NULL;
@@ -182,6 +189,17 @@ def primary(error: sqlite3.Error) -> int:
     return (getattr(error, "sqlite_errorcode", None) or 0) & 0xFF
 
 
+def as_written(found: Any, declared: type[T]) -> T:
+    """What was found, if it is of the types that we write: SQLite lets any column hold anything. Raises msgspec.ValidationError."""
+    return msgspec.convert(found, declared)
+
+
+def _damaged(path: str, error: BaseException) -> StoreUnavailable:
+    told = StoreUnavailable(f"{path} holds what no release wrote: it is damaged ({error})", code="store-corrupt", fix=BACKUP)
+    told.__cause__ = error
+    return told
+
+
 class Meaning(NamedTuple):
     """What a code of SQLite's says to a caller."""
 
@@ -196,7 +214,7 @@ MEANINGS = {
     ),
     sqlite3.SQLITE_READONLY: Meaning("it cannot be written", code="store-read-only", fix="let this user write the file and its folder"),
     sqlite3.SQLITE_FULL: Meaning("the disk is full", code="store-full", fix="make room: what was not written is tried again"),
-    sqlite3.SQLITE_CORRUPT: Meaning("the file is damaged", code="store-corrupt", fix="keep a copy of it, and bring back a backup"),
+    sqlite3.SQLITE_CORRUPT: Meaning("the file is damaged", code="store-corrupt", fix=BACKUP),
     sqlite3.SQLITE_CANTOPEN: Meaning("it cannot be opened", code="store-unavailable", fix="name a file that this user may write"),
 }
 MEANINGS[sqlite3.SQLITE_LOCKED] = MEANINGS[sqlite3.SQLITE_BUSY]
@@ -204,7 +222,9 @@ FAILED = Meaning("SQLite failed", code="store-unavailable", fix="try again: noth
 
 
 def unavailable(path: str, error: BaseException) -> BaseException:
-    """What a caller is told of an error: StoreUnavailable where SQLite failed, else the error itself."""
+    """What a caller is told of an error: StoreUnavailable where SQLite failed, or others wrote to the file, else the error itself."""
+    if isinstance(error, msgspec.MsgspecError) or str(error).startswith(NO_TEXT):
+        return _damaged(path, error)
     if not isinstance(error, sqlite3.Error) or not primary(error):
         return error
     if primary(error) == sqlite3.SQLITE_NOTADB:

@@ -8,6 +8,7 @@ import msgspec
 
 from reactor.record.keeping import cursor_of
 from reactor.record.store import Row
+from reactor.stores.sqlite_file import as_written
 from reactor.stores.sqlite_records import labels
 
 if TYPE_CHECKING:
@@ -20,6 +21,8 @@ SURROGATES = range(0xD800, 0xE000)  # no characters
 
 _texts = msgspec.msgpack.Decoder(tuple[str, ...])
 _index = msgspec.msgpack.Decoder(dict[str, str])
+_ROW: Any = tuple[str, str, str, float, float | None, bytes, bytes]
+_LABELS: Any = tuple[str, bytes, bytes]
 
 
 class Wanted(NamedTuple):
@@ -81,7 +84,7 @@ def find(tx: Transaction, wanted: Wanted, limit: int, after: tuple[float, str] |
 
 
 def _row(*row: Any) -> Row:
-    run, reactor, status, created_at, ended_at, tags, index = row
+    run, reactor, status, created_at, ended_at, tags, index = as_written(row, _ROW)
     about: dict[str, Any] = {"run": run, "reactor": reactor, "status": status, "created_at": created_at, "ended_at": ended_at}
     return Row(**about, tags=_texts.decode(tags), index=_index.decode(index))
 
@@ -90,7 +93,7 @@ def counts(tx: Transaction, reactor: str | None) -> dict[str, int]:
     """The port's `counts`."""
     of = "" if reactor is None else "AND reactor = ?"
     asked = f"SELECT status, count(*) FROM heads WHERE parent IS NULL {of} GROUP BY status"  # noqa: S608  # ours alone
-    return dict(tx.execute(asked, () if reactor is None else (reactor,)).fetchall())
+    return as_written(dict(tx.execute(asked, () if reactor is None else (reactor,)).fetchall()), dict[str, int])
 
 
 # ---- dropping -------------------------------------------------------------------------------------------------
@@ -101,7 +104,7 @@ OF_RECORD = ("events", "mail", "deliveries", "refusals", "snapshots", "bodies")
 def expire(tx: Transaction, retention: float, tombstones: float, limit: int) -> int:
     """Drop so many runs that ended long ago, children with their root."""
     old = "SELECT run FROM heads WHERE parent IS NULL AND ended_at IS NOT NULL AND ended_at <= ? ORDER BY ended_at, run LIMIT ?"
-    runs = [run for (run,) in tx.execute(old, (tx.now - retention, limit)).fetchall()]
+    runs = as_written([run for (run,) in tx.execute(old, (tx.now - retention, limit)).fetchall()], list[str])
     for run in runs:
         whose = "SELECT id FROM heads WHERE run = ? UNION ALL SELECT id FROM heads WHERE parent IS NOT NULL AND root = ?"
         for (record,) in tx.execute(whose, (run, run)).fetchall():
@@ -112,7 +115,8 @@ def expire(tx: Transaction, retention: float, tombstones: float, limit: int) -> 
 
 
 def _drop(tx: Transaction, record: int) -> None:
-    run, tags, index = tx.execute("SELECT run, tags, indexed FROM heads JOIN bodies ON record = id WHERE id = ?", (record,)).fetchone()
+    found = tx.execute("SELECT run, tags, indexed FROM heads JOIN bodies ON record = id WHERE id = ?", (record,)).fetchone()
+    run, tags, index = as_written(found, _LABELS)
     for tag in _texts.decode(tags):
         tx.execute("DELETE FROM tags WHERE tag = ? AND record = ?", (tag, record))
     for name, value in labels(run, _index.decode(index)).items():

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Concatenate, NamedTuple, ParamSpec, TypeV
 
 from reactor.errors import StoreUnavailable
 from reactor.record.keeping import next_fence
-from reactor.stores.sqlite_file import connect_reading, unavailable
+from reactor.stores.sqlite_file import as_written, connect_reading, unavailable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -24,6 +24,9 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 STOP: Any = None
+
+
+Change = tuple[str, str]  # a record, and the session that changed it, where it was its own
 
 
 class Asked(NamedTuple):
@@ -43,18 +46,21 @@ class Answered(NamedTuple):
 
 
 class Watcher:
-    """A function that is told, in its loop, of records that changed, until it is done."""
+    """A function that is told, in its loop, of records that changed, but not by the session `besides`, until it is done."""
 
-    __slots__ = ("changed", "done", "loop")
+    __slots__ = ("besides", "changed", "done", "loop")
 
-    def __init__(self, changed: Callable[[str], None]) -> None:
+    def __init__(self, changed: Callable[[str], None], besides: str) -> None:
         self.changed = changed
+        self.besides = besides
         self.loop = asyncio.get_running_loop()
         self.done = False
 
-    def tell(self, runs: Iterable[str]) -> None:
+    def tell(self, changes: Iterable[Change]) -> None:
         """Tell it of these."""
-        for run in runs:
+        for run, by in changes:
+            if by and by == self.besides:
+                continue
             if self.done:
                 return
             try:
@@ -66,13 +72,18 @@ class Watcher:
 class Transaction:
     """What work sees: SQL, the time of its commit, and where to say which records changed."""
 
-    __slots__ = ("execute", "fence", "now", "touched")
+    __slots__ = ("by", "execute", "fence", "now", "touched")
 
     def __init__(self, execute: Callable[..., sqlite3.Cursor]) -> None:
         self.execute = execute
         self.now = 0.0
         self.fence = 0  # the highest that this process gave: higher than any that a file knows that went back in time
-        self.touched: list[str] = []
+        self.by = ""  # the session that does the present work, where it is one's own
+        self.touched: list[Change] = []
+
+    def touch(self, run: str) -> None:
+        """A record changed."""
+        self.touched.append((run, self.by))
 
     def fence_over(self, last: int) -> int:
         """A fence over every earlier one: of this record, of this process, and of what a file that went back has forgotten."""
@@ -182,7 +193,7 @@ class Lane:
             self._stopping = True
         return asked
 
-    def _answer(self, answers: list[Answered], watchers: Iterable[Watcher] = (), runs: list[str] | None = None) -> None:
+    def _answer(self, answers: list[Answered], watchers: Iterable[Watcher] = (), changes: list[Change] | None = None) -> None:
         """Wake each loop once, for all its answers and its news."""
         loops: dict[asyncio.AbstractEventLoop, tuple[list[Answered], list[Watcher]]] = {}
         for answer in answers:
@@ -191,7 +202,7 @@ class Lane:
             loops.setdefault(watcher.loop, ([], []))[1].append(watcher)
         for loop, (given, told) in loops.items():
             with suppress(RuntimeError):  # a loop that was closed awaits nothing
-                loop.call_soon_threadsafe(_settle, given, told, runs)
+                loop.call_soon_threadsafe(_settle, given, told, changes)
 
     def _time(self, stored: float) -> float:
         self._last = max(self._clock(), stored, self._last)
@@ -214,7 +225,7 @@ class Reader(Lane):
         try:
             execute("BEGIN")
             stored = execute("SELECT at FROM commits ORDER BY number DESC LIMIT 1").fetchone()
-            self._transaction.now = self._time(stored[0] if stored else 0.0)
+            self._transaction.now = self._time(as_written(stored[0], float) if stored else 0.0)
             answer = Answered(asked.future, asked.work(self._transaction, *asked.arguments), None)
         except BaseException as error:  # noqa: BLE001  # its caller is told
             answer = Answered(asked.future, None, unavailable(self.path, error))
@@ -223,7 +234,7 @@ class Reader(Lane):
         self._answer([answer])
 
 
-def _settle(answers: list[Answered], watchers: list[Watcher], runs: list[str] | None) -> None:
+def _settle(answers: list[Answered], watchers: list[Watcher], changes: list[Change] | None) -> None:
     for future, value, error in answers:
         if future.done():  # its caller waits no more; what it asked for is done
             continue
@@ -232,7 +243,7 @@ def _settle(answers: list[Answered], watchers: list[Watcher], runs: list[str] | 
         else:
             future.set_exception(error)
     for watcher in watchers:
-        watcher.tell(runs or ())
+        watcher.tell(changes or ())
 
 
 def nothing(_transaction: Transaction) -> None:

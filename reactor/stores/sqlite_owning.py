@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from secrets import token_hex
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from reactor.record.store import Claimed, Served
+from reactor.stores.sqlite_file import as_written
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from reactor.stores.sqlite_lanes import Transaction
+
+_HEAD: Any = tuple[str, str, str, int]
+_HELD: Any = tuple[str, str, str, str, int]
 
 FITS = """
 AND place = ? AND reactor = ? AND version <= ?
@@ -58,7 +62,8 @@ def alive(tx: Transaction, session: str) -> bool:
 
 
 def _take(tx: Transaction, session: str, record: int) -> Claimed:
-    run, root, reactor, last = tx.execute("SELECT run, root, reactor, fence FROM heads WHERE id = ?", (record,)).fetchone()
+    found = tx.execute("SELECT run, root, reactor, fence FROM heads WHERE id = ?", (record,)).fetchone()
+    run, root, reactor, last = as_written(found, _HEAD)
     token, fence = f"{session}:{token_hex(8)}", tx.fence_over(last)
     tx.execute("UPDATE heads SET token = ?, session = ?, fence = ?, due = NULL WHERE id = ?", (token, session, fence, record))
     return Claimed(run, root, reactor, token, fence)
@@ -76,7 +81,7 @@ def refuse(tx: Transaction, run: str, token: str, fingerprint: str) -> bool:
         known = "SELECT 1 FROM refusals WHERE record = (SELECT id FROM heads WHERE run = ?) AND fingerprint = ?"
         return bool(tx.execute(known, (run, fingerprint)).fetchone())
     tx.execute("INSERT OR IGNORE INTO refusals (record, fingerprint) VALUES (?, ?)", (given_back[0], fingerprint))
-    tx.touched.append(run)
+    tx.touch(run)
     return True
 
 
@@ -98,12 +103,13 @@ def close_session(tx: Transaction, session: str) -> int:
     if not tx.execute("DELETE FROM sessions WHERE name = ?", (session,)).rowcount:
         return 0
     given_back = "UPDATE heads SET token = NULL, session = NULL, due = ? WHERE session = ? RETURNING run"
-    runs = [run for (run,) in tx.execute(given_back, (tx.now, session)).fetchall()]
-    tx.touched += runs
+    runs = as_written([run for (run,) in tx.execute(given_back, (tx.now, session)).fetchall()], list[str])
+    for run in runs:
+        tx.touch(run)
     return len(runs)
 
 
 def held(tx: Transaction, session: str) -> list[Claimed]:
     """The port's `held`."""
     there = "SELECT run, root, reactor, token, fence FROM heads WHERE session = ? AND EXISTS (SELECT 1 FROM sessions WHERE name = ?)"
-    return [Claimed(*row) for row in tx.execute(there, (session, session))]
+    return [Claimed(*as_written(row, _HELD)) for row in tx.execute(there, (session, session))]

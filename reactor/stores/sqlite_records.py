@@ -6,7 +6,7 @@ shares the transaction.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import msgspec
 
@@ -22,10 +22,12 @@ from reactor.record.store import (
     Fenced,
     Loaded,
     Message,
+    MessageKind,
     NewRecord,
     Refused,
     Unread,
 )
+from reactor.stores.sqlite_file import as_written
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -39,6 +41,9 @@ REOPENING = frozenset({"undo", "restart", "retry_rollback"})  # what a record th
 _encode = msgspec.msgpack.encode
 _events = msgspec.msgpack.Decoder(list[bytes])
 _texts = msgspec.msgpack.Decoder(tuple[str, ...])
+_MAIL: Any = tuple[MessageKind, bytes, int]
+_MADE: Any = tuple[str | None, float, int]
+_SNAPSHOT: Any = tuple[int, bytes] | None
 
 
 # ---- create ---------------------------------------------------------------------------------------------------
@@ -48,7 +53,7 @@ def create(tx: Transaction, record: NewRecord) -> Created | Loaded | Literal["ex
     """The port's `create`."""
     there = tx.execute("SELECT token, created_at, fence FROM heads WHERE run = ?", (record.run,)).fetchone()
     if there is not None:
-        token, created_at, fence = there
+        token, created_at, fence = as_written(there, _MADE)
         if record.token is not None and token == record.token:
             return Created(created_at, fence)
         found = head_of(tx, record.run)
@@ -56,6 +61,7 @@ def create(tx: Transaction, record: NewRecord) -> Created | Loaded | Literal["ex
         return found.loaded(None, (), ())
     if buried(tx, record.run):
         return "expired"
+    tx.by = session_of(record.token or "")
     return Created(tx.now, insert(tx, record) or 0)
 
 
@@ -65,8 +71,8 @@ def buried(tx: Transaction, run: str) -> bool:
 
 
 INSERT = """
-INSERT INTO heads (run, root, parent, reactor, version, fingerprint, place, status, due, token, session, fence, seq, at, created_at)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING RETURNING id
+INSERT INTO heads (run, root, parent, reactor, version, fingerprint, place, status, due, token, session, fence, seq, created_at)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING RETURNING id
 """
 
 
@@ -76,7 +82,7 @@ def insert(tx: Transaction, new: NewRecord) -> int | None:
     fence, seq = tx.fence_over(0), len(new.events)
     about = (new.run, new.root, new.parent, new.reactor, new.version, new.fingerprint, new.place, new.status)
     who = (None if owned else new.due, new.token, session_of(new.token) if new.token is not None else None, fence)
-    made = tx.execute(INSERT, (*about, *who, seq, tx.now, tx.now)).fetchone()
+    made = tx.execute(INSERT, (*about, *who, seq, tx.now)).fetchone()
     if made is None:
         return None
     record: int = made[0]
@@ -89,7 +95,7 @@ def insert(tx: Transaction, new: NewRecord) -> int | None:
             tx.execute("INSERT INTO tags (tag, record) VALUES (?, ?)", (tag, record))
         for name, value in labels(new.run, new.index).items():
             tx.execute("INSERT INTO found (name, value, record) VALUES (?, ?, ?)", (name, value, record))
-    tx.touched.append(new.run)
+    tx.touch(new.run)
     return fence
 
 
@@ -102,11 +108,11 @@ def labels(run: str, index: Mapping[str, str]) -> dict[str, str]:
 
 # One statement that compares and sets: the hot path. `read` is up to where mail was consumed, and `mail` its highest number.
 GO_ON = """
-UPDATE heads SET seq = ?, op = ?, at = ?, read = max(read, ?) WHERE run = ? AND token = ? AND seq = ? AND op IS NOT ?
+UPDATE heads SET seq = ?, op = ?, read = max(read, ?) WHERE run = ? AND token = ? AND seq = ? AND op IS NOT ?
 RETURNING id, status, mail > read
 """
 GIVE_BACK = """
-UPDATE heads SET seq = ?, op = ?, at = ?, read = max(read, ?), token = NULL, session = NULL, due = ?, ended_at = ?
+UPDATE heads SET seq = ?, op = ?, read = max(read, ?), token = NULL, session = NULL, due = ?, ended_at = ?
 WHERE run = ? AND token = ? AND seq = ? AND op IS NOT ? AND mail <= max(read, ?)
 RETURNING id, status, 0
 """
@@ -114,7 +120,7 @@ RETURNING id, status, 0
 
 def append(tx: Transaction, asked: Append) -> Appended | Unread | Fenced | Behind:
     """The port's `append`."""
-    seq = asked.seq + len(asked.events)
+    seq, tx.by = asked.seq + len(asked.events), session_of(asked.token)
     there = _advance(tx, asked, seq)
     if there is None:
         return _refusal(tx, asked)
@@ -129,13 +135,13 @@ def append(tx: Transaction, asked: Append) -> Appended | Unread | Fenced | Behin
         _send(tx, asked)
     if asked.chunk is not None or asked.snapshot is not None or asked.reactor_version is not None:
         _replace(tx, record, asked)
-    tx.touched.append(asked.run)
-    return Appended(seq, tx.now, bool(unread))
+    tx.touch(asked.run)
+    return Appended(seq, bool(unread))
 
 
 def _advance(tx: Transaction, asked: Append, seq: int) -> tuple[int, str, int] | None:
     """The record's number, its status so far, and whether there is unread mail; None where it must be refused."""
-    written, expected = (seq, asked.op, tx.now, asked.read_up_to), (asked.run, asked.token, asked.seq, asked.op)
+    written, expected = (seq, asked.op, asked.read_up_to), (asked.run, asked.token, asked.seq, asked.op)
     if asked.ended:
         found = tx.execute(GIVE_BACK, (*written, None, tx.now, *expected, asked.read_up_to))
     elif asked.release:
@@ -147,12 +153,12 @@ def _advance(tx: Transaction, asked: Append, seq: int) -> tuple[int, str, int] |
 
 
 def _refusal(tx: Transaction, asked: Append) -> Appended | Unread | Fenced | Behind:
-    there = tx.execute("SELECT op, seq, at, token, mail > max(read, ?) FROM heads WHERE run = ?", (asked.read_up_to, asked.run)).fetchone()
+    there = tx.execute("SELECT op, seq, token, mail > max(read, ?) FROM heads WHERE run = ?", (asked.read_up_to, asked.run)).fetchone()
     if there is None:
         return Fenced()
-    op, seq, at, token, unread = there
+    op, seq, token, unread = there
     if op == asked.op:
-        return Appended(seq, at, bool(unread))
+        return Appended(seq, bool(unread))
     if token != asked.token:
         return Fenced()
     return Behind(seq) if seq != asked.seq else Unread()
@@ -211,7 +217,7 @@ def _leave(tx: Transaction, run: str, there: tuple[int, str | None, int], messag
         tx.execute("UPDATE heads SET mail = ?, due = ?, ended_at = NULL WHERE id = ?", (number, tx.now, record))
     else:
         tx.execute("UPDATE heads SET mail = ?, due = ?, ended_at = NULL, status = 'queued' WHERE id = ?", (number, tx.now, record))
-    tx.touched.append(run)
+    tx.touch(run)
     return Delivered(number, moved)
 
 
@@ -258,7 +264,7 @@ class Head(NamedTuple):
 def head_of(tx: Transaction, run: str) -> Head | None:
     """All of a record that is one row."""
     found = tx.execute(HEAD, (run,)).fetchone()
-    return None if found is None else Head._make(found)
+    return None if found is None else as_written(found, Head)
 
 
 def load(tx: Transaction, run: str, after: int | None) -> Loaded | None:
@@ -268,7 +274,7 @@ def load(tx: Transaction, run: str, after: int | None) -> Loaded | None:
         return None
     snapshot = None
     if after is None:
-        snapshot = tx.execute("SELECT seq, state FROM snapshots WHERE record = ?", (head.id,)).fetchone()
+        snapshot = as_written(tx.execute("SELECT seq, state FROM snapshots WHERE record = ?", (head.id,)).fetchone(), _SNAPSHOT)
     first = after if after is not None else snapshot[0] if snapshot else 0
     rows = tx.execute("SELECT seq, events FROM events WHERE record = ? AND seq > ? ORDER BY seq", (head.id, first))
     return head.loaded(snapshot, _after(rows, run, first, head.seq), _mail(tx, head.id, 0))
@@ -279,7 +285,7 @@ def _after(rows: Cursor, run: str, first: int, last: int) -> list[bytes]:
     events: list[bytes] = []
     try:
         for seq, data in rows:
-            some = _events.decode(data)
+            some = _events.decode(as_written(data, bytes))
             events += some[max(0, first - (seq - len(some))) :]
     except msgspec.MsgspecError as error:
         raise _damaged(run) from error
@@ -300,4 +306,4 @@ def mail(tx: Transaction, run: str, after: int) -> list[Message]:
 
 def _mail(tx: Transaction, record: int, after: int) -> list[Message]:
     rows = tx.execute("SELECT kind, body, number FROM mail WHERE record = ? AND number > ? ORDER BY number", (record, after))
-    return [Message(*row) for row in rows]
+    return [Message(*as_written(row, _MAIL)) for row in rows]

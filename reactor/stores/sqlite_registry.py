@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
 from reactor.record.keeping import root_of, takes_over
 from reactor.record.store import EARLY_KEPT, EARLY_LIMIT, ONCE_KEPT
+from reactor.stores.sqlite_file import as_written
 
 if TYPE_CHECKING:
     from reactor.stores.sqlite_lanes import Transaction
 
 _bodies = msgspec.msgpack.Decoder(list[bytes])
+_WAIT: Any = tuple[str, str, int, bytes] | None
+_WAITING: Any = tuple[str, str, int] | None
 
 EARLY = "FROM early WHERE scope = ? AND correlation = ? AND until > ?"
 OPEN = """
@@ -23,10 +26,10 @@ INSERT OR REPLACE INTO waits (scope, correlation, root, run, address, open, earl
 def open_wait(tx: Transaction, scope: str, correlation_id: str, run: str, address: str) -> list[bytes] | Literal["taken"]:
     """The port's `open_wait`."""
     asked = "SELECT run, address, open, early FROM waits WHERE scope = ? AND correlation = ?"
-    there = tx.execute(asked, (scope, correlation_id)).fetchone()
+    there = as_written(tx.execute(asked, (scope, correlation_id)).fetchone(), _WAIT)
     if there is None or takes_over(run, there[0]):
         rows = tx.execute(f"SELECT body {EARLY} ORDER BY number", (scope, correlation_id, tx.now)).fetchall()
-        early = [body for (body,) in rows]
+        early = as_written([body for (body,) in rows], list[bytes])
         tx.execute("DELETE FROM early WHERE scope = ? AND correlation = ?", (scope, correlation_id))
         tx.execute(OPEN, (scope, correlation_id, root_of(run), run, address, msgspec.msgpack.encode(early)))
         return early
@@ -46,7 +49,7 @@ def close_wait(tx: Transaction, scope: str, correlation_id: str, run: str, addre
 def find_waiting(tx: Transaction, scope: str, correlation_id: str) -> tuple[str, str, bool] | None:
     """The port's `find_waiting`."""
     asked = "SELECT run, address, open FROM waits WHERE scope = ? AND correlation = ?"
-    there = tx.execute(asked, (scope, correlation_id)).fetchone()
+    there = as_written(tx.execute(asked, (scope, correlation_id)).fetchone(), _WAITING)
     return None if there is None else (there[0], there[1], bool(there[2]))
 
 
@@ -72,8 +75,7 @@ def once(tx: Transaction, delivery_id: str, answer: bytes | None) -> bytes | Non
     """The port's `once`."""
     there = tx.execute("SELECT answer FROM answers WHERE delivery = ? AND until > ?", (delivery_id, tx.now)).fetchone()
     if there is not None:
-        first: bytes = there[0]
-        return first
+        return as_written(there[0], bytes)
     if answer is None:
         return None
     tx.execute("INSERT OR REPLACE INTO answers (delivery, until, answer) VALUES (?, ?, ?)", (delivery_id, tx.now + ONCE_KEPT, answer))
@@ -88,4 +90,4 @@ def put_definition(tx: Transaction, fingerprint: str, definition: bytes) -> None
 def definition(tx: Transaction, fingerprint: str) -> bytes | None:
     """The port's `definition`."""
     there = tx.execute("SELECT definition FROM definitions WHERE fingerprint = ?", (fingerprint,)).fetchone()
-    return None if there is None else there[0]
+    return None if there is None else as_written(there[0], bytes)

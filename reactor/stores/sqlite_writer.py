@@ -9,12 +9,12 @@ import sqlite3
 import time
 from contextlib import suppress
 from queue import Empty
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from reactor.stores.sqlite_file import Durability, about, connect, is_busy, unavailable
-from reactor.stores.sqlite_lanes import STOP, Answered, Asked, Lane, Reader, Transaction, Watcher, nothing
+from reactor.stores.sqlite_file import Durability, about, as_written, connect, is_busy, unavailable
+from reactor.stores.sqlite_lanes import STOP, Answered, Asked, Change, Lane, Reader, Transaction, Watcher, nothing
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,6 +25,9 @@ FAIR = 0.020  # seconds that we write without a break; then others get a turn
 TURN = 0.001  # seconds
 LOOK = (0.005, 0.025)  # seconds between two looks for what others wrote: after some came, when all is quiet
 KEPT = 1024  # commits that are remembered for those who look
+
+_runs = msgspec.msgpack.Decoder(list[str])
+_COMMIT: Any = tuple[int, float]
 
 
 class Writer(Lane):
@@ -41,9 +44,9 @@ class Writer(Lane):
         self._version = -1  # SQLite's: changes when another connection commits
         self._rested = 0.0  # when others last had a turn
 
-    def watch(self, changed: Callable[[str], None]) -> Callable[[], None]:
-        """Tell this of every record that changes, by us or others, until what is returned is called."""
-        watcher = Watcher(changed)
+    def watch(self, changed: Callable[[str], None], besides: str) -> Callable[[], None]:
+        """Tell this of every record that changes, but by the session `besides`, until what is returned is called."""
+        watcher = Watcher(changed, besides)
         self._watchers = (*self._watchers, watcher)
         if len(self._watchers) == 1 and not self._closed:
             nobody = watcher.loop.create_future()
@@ -69,8 +72,9 @@ class Writer(Lane):
 
     def _newest(self) -> tuple[int, float]:
         """Number and time of the last commit."""
-        found: tuple[int, float] | None = self._execute("SELECT number, at FROM commits ORDER BY number DESC LIMIT 1").fetchone()
-        return found or (0, 0.0)
+        found = self._execute("SELECT number, at FROM commits ORDER BY number DESC LIMIT 1").fetchone()
+        newest: tuple[int, float] = as_written(found or (0, 0.0), _COMMIT)
+        return newest
 
     # ---- writing ----------------------------------------------------------------------------------------------
 
@@ -109,6 +113,7 @@ class Writer(Lane):
         before = self._connection.total_changes
         answers = []
         for asked in group:  # it grows meanwhile
+            transaction.by = ""
             answers.append(Answered(asked.future, asked.work(transaction, *asked.arguments), None))
             if more and time.monotonic() - began < GROUP and (another := self._waiting()) is not None:
                 group.append(another)
@@ -124,7 +129,7 @@ class Writer(Lane):
     def _remember(self, number: int) -> None:
         """Keep this commit, for the clock and for those who look."""
         transaction = self._transaction
-        runs = msgspec.msgpack.encode(transaction.touched)
+        runs = msgspec.msgpack.encode([run for run, _ in transaction.touched])
         self._execute("INSERT INTO commits (number, at, runs) VALUES (?, ?, ?)", (number, transaction.now, runs))
         if number % (KEPT // 2) == 0:
             self._execute("DELETE FROM commits WHERE number <= ?", (number - KEPT,))
@@ -183,16 +188,20 @@ class Writer(Lane):
         """Tell of what others committed since we last knew."""
         try:
             version = self._execute("PRAGMA data_version").fetchone()[0]
-            runs = []
+            changes = []
             if version != self._version:
                 number = self._newest()[0]
-                runs, self._seen, self._version = self._written_by_others(number), number, version
-        except sqlite3.Error:
-            runs = []  # the file cannot be read now: whoever writes is told
-        self._pace = LOOK[0] if runs else min(self._pace * 1.3, LOOK[1])
-        if runs:
-            self._answer([], self._watchers, list(dict.fromkeys(runs)))
+                changes, self._seen, self._version = self._written_by_others(number), number, version
+        except (sqlite3.Error, msgspec.MsgspecError):
+            changes = []  # the file cannot be read now: whoever writes is told
+        self._pace = LOOK[0] if changes else min(self._pace * 1.3, LOOK[1])
+        if changes:
+            self._answer([], self._watchers, list(dict.fromkeys(changes)))
 
-    def _written_by_others(self, number: int) -> list[str]:
+    def _written_by_others(self, number: int) -> list[Change]:
         rows = self._execute("SELECT runs FROM commits WHERE number > ? AND number <= ?", (self._seen, number)).fetchall()
-        return [run for (runs,) in rows for run in msgspec.msgpack.decode(runs, type=list[str])]
+        found: list[Change] = []
+        for (runs,) in rows:
+            with suppress(msgspec.MsgspecError):  # only a hint, and not worth a write
+                found += [(run, "") for run in _runs.decode(as_written(runs, bytes))]
+        return found

@@ -1,4 +1,4 @@
-"""What the store says must not be lost: a hint while another waits to be heeded, a claim while the same run is being started."""
+"""What the store says must not be lost: a hint of a record that is driven, a claim while the same run is being started."""
 
 from __future__ import annotations
 
@@ -26,18 +26,56 @@ class Waits(Reactor):
         return ""
 
 
-async def test_a_second_hint_is_not_answered_by_an_append_before_it(tmp_path):
-    """Mail that came after that append would lie there for ever."""
-    async with Engine(f"sqlite:///{tmp_path / 'runs.db'}", sweep=False) as engine:
-        run = await engine.start(Waits(), id="1")
-        host = engine._host
-        driver = host.drivers[run.id]
-        driver.hinted = None
-        host.hinted(run.id)
-        driver.writer.begun += 1
-        driver.writer.acknowledged = driver.writer.begun
-        host.hinted(run.id)
-        assert driver.hinted is None or driver.hinted >= driver.writer.acknowledged
+class Quick(Reactor):
+    """Some steps, one after the other."""
+
+    @step
+    async def first(self) -> int:
+        return 1
+
+    @step
+    async def output(self, first: int = first.result) -> int:
+        return first
+
+
+@pytest.fixture
+async def two(tmp_path):
+    """Two engines on one file."""
+    url = f"sqlite:///{tmp_path / 'runs.db'}"
+    async with Engine(url, sweep=False) as first, Engine(url, sweep=False) as second:
+        yield first, second
+
+
+async def test_what_an_engine_writes_is_no_news_to_it(two):
+    """It is told of what others do, and of nothing that it does: a run of many steps costs no second look at its record."""
+    engine, other = two
+    heard = []
+    engine._host.store.watch(heard.append, besides=engine._host.session.id)
+    assert (await engine.run(Quick(), id="1")).value == 1
+    told = asyncio.Event()
+    engine._host.store.watch(lambda name: name == "Quick:2" and told.set())
+    await other.run(Quick(), id="2")
+    await asyncio.wait_for(told.wait(), 20)
+    assert set(heard) == {"Quick:2"}
+
+
+async def test_a_hint_of_a_record_that_is_driven_here_is_mail(two):
+    """It was not us: the record is looked at, and what another process left is heeded at once, without a sweep."""
+    engine, other = two
+    run = await engine.start(Waits(), id="1")
+    same = await other.get(run.id)
+    await same.cancel("enough")
+    outcome = await asyncio.wait_for(run.outcome(), 20)
+    assert outcome.reason == "enough"
+
+
+async def test_who_follows_a_run_elsewhere_sees_each_event_soon(two):
+    """While it goes on: also those that no store tells."""
+    engine, other = two
+    run = await engine.start(Waits(), id="1")
+    events = (await other.get(run.id)).events()
+    seen = [await asyncio.wait_for(anext(events), 20) for _ in range(2)]
+    assert [one.kind for one in seen] == ["run_started", "call_started"]
 
 
 async def test_a_claim_that_meets_a_start_of_the_same_run_is_not_lost(tmp_path):

@@ -1,6 +1,6 @@
 -- The rest of `append`: mail that was read, a status that changed, a release, an end, and what goes to others.
-local run, token, status, flags, upto, count = ARGV[1], ARGV[2], ARGV[5], ARGV[6], tonumber(ARGV[8]), tonumber(ARGV[9])
-local now = moment / 1000000
+local token, status, upto, now = ARGV[2], ARGV[5], tonumber(ARGV[8]), clock()
+teller = token
 
 if upto > read_to and last > read_to then
   local signals = 0
@@ -77,4 +77,4 @@ if more then
   end
 end
 tell(run)
-return {'a', length, moment, unread}
+return {'a', length, unread}

@@ -2,7 +2,7 @@
 -- other key is that prefix and a family, so a script stays in one slot.
 --
 --   r:<run>  a record's hash: t token, k the last one that was given back unused, s status, v version, f fingerprint, x fence, d due,
---            l reactor and place, b refused by, c created, z ended, p parent, o last operation (8 bytes) and seq, a its time in microseconds,
+--            l reactor and place, b refused by, c created, z ended, p parent, o last operation (8 bytes) and seq,
 --            m highest message number, g waiting signals, u seq of the snapshot
 --   e:<run>  its events     m:<run>  its mail      d:<run>  its deliveries     i:<run> inputs     b:<run> elements     k:<run> chunk
 --   s:<run>  its snapshot   j:<run>  tags, index   y:<root> its children       u:<root> its correlation ids    x:<run> its tombstone
@@ -26,8 +26,10 @@ local function next_fence(fence, now)
   return math.max(fence + 1, math.floor(now * 1000))
 end
 
+local teller = 'r' -- the token under which this is done, where it is one's own
+
 local function tell(run)
-  call('XADD', P .. 'ev', 'MAXLEN', '~', 1024, '*', 'r', run)
+  call('XADD', P .. 'ev', 'MAXLEN', '~', 1024, '*', teller, run)
 end
 
 local function offer(run, l, m, due)
