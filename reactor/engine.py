@@ -200,8 +200,8 @@ class Engine:
         """Close it, when what is going on was let go of; then resources are closed.
 
         On a store that lasts, runs are given back: calls in flight are cut off and made again by whoever drives the run next, an undo
-        or compensate ends first. A run in memory could not go on elsewhere, so it is cancelled and undone. It waits for that, however
-        often it is cancelled. Raises ReactorError where a resource did not close.
+        or compensate ends first. A run in memory could not go on elsewhere, so it is cancelled and undone, also where it was parked. It
+        waits for that, however often it is cancelled. Raises ReactorError where a resource did not close.
         """
         if self._host is not None and not self._closing:
             await shielded(self._close(self._host))

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from reactor import Cancelled, Engine, Failed, Reactor, StepError, Undone, map_over, step
+from reactor import Ask, Cancelled, Engine, Failed, Parked, Reactor, StepError, Succeeded, Undone, compose, interrupt, map_over, step
 
 pytestmark = pytest.mark.anyio
 LOG: list[str] = []
@@ -128,3 +128,123 @@ async def test_an_idle_engine_closes_at_once():
         await run.outcome()
         began = asyncio.get_running_loop().time()
     assert asyncio.get_running_loop().time() == began
+
+
+# ---- parked -------------------------------------------------------------------------------------------------------------
+
+
+class Asks(Reactor):
+    """A step that is done, then a question."""
+
+    who: str = ""
+
+    @step
+    async def first(self) -> int:
+        LOG.append(f"first {self.who}")
+        return 1
+
+    @first.undo
+    async def undo_first(self, value: int) -> None:
+        await asyncio.sleep(5)
+        LOG.append(f"undo first {self.who}")
+
+    @interrupt(after=[first])
+    async def approval(self) -> Ask[bool]:
+        return Ask(f"ask {self.who}")
+
+    @approval.compensate
+    async def withdrawn(self, error: StepError) -> None:
+        LOG.append(f"withdrawn {self.who}")
+
+    @step(after=[approval])
+    async def output(self) -> int:
+        LOG.append("output")
+        return 1
+
+
+class Many(Reactor):
+    """Questions in the elements of a map, and in a child."""
+
+    @map_over(["a", "b", "c"], batch_size=2)
+    async def some(self, who: str) -> Asks:
+        return Asks(who=who)
+
+    @compose
+    async def child(self) -> Asks:
+        return Asks(who="child")
+
+    @step(after=[some, child])
+    async def output(self) -> int:
+        return 1
+
+
+async def test_what_is_parked_is_undone_like_what_runs():
+    """Nobody could answer it any more: what it had done must not stay."""
+    async with Engine() as engine:
+        run = await engine.start(Asks(who="a"), id="a")
+        assert isinstance(await run.outcome(), Parked)
+        LOG.clear()
+    assert LOG[-1] == "undo first a"
+    assert "output" not in LOG
+    assert await run.outcome() == Cancelled("the engine closed", run.id)
+    assert await run.status() == "cancelled"
+
+
+async def test_parked_children_and_elements_are_undone():
+    """Each by its own undo."""
+    async with Engine() as engine:
+        run = await engine.start(Many())
+        assert isinstance(await run.outcome(), Parked)
+    assert sorted(one for one in LOG if one.startswith("undo")) == [f"undo first {who}" for who in ("a", "b", "c", "child")]
+    assert await run.outcome() == Cancelled("the engine closed", run.id)
+
+
+async def test_many_parked_runs_are_undone_side_by_side():
+    """A hundred at a time."""
+    async with Engine() as engine:
+        runs = [await engine.start(Asks(who=str(number))) for number in range(250)]
+        for run in runs:
+            await run.outcome()
+        began = asyncio.get_running_loop().time()
+    assert asyncio.get_running_loop().time() - began == pytest.approx(15, abs=1)
+    assert sum(one.startswith("undo first") for one in LOG) == 250
+    assert {type(await run.outcome()) for run in runs} == {Cancelled}
+
+
+async def test_a_run_that_parks_while_the_engine_closes_is_undone():
+    """Whatever of the two comes first."""
+    async with Engine() as engine:
+        runs = []
+        for turns in range(40):
+            runs.append(await engine.start(Asks(who=str(turns))))
+            for _ in range(turns % 8):
+                await asyncio.sleep(0)
+    undone = sum(one.startswith("undo first") for one in LOG)
+    assert undone == sum(one.startswith("first") for one in LOG)
+    assert {type(await run.outcome()) for run in runs} == {Cancelled}
+
+
+async def test_a_run_that_waits_for_the_one_it_supersedes_ends_with_it():
+    """It has done nothing, and nothing of it begins."""
+    async with Engine() as engine:
+        run = await engine.start(Slow())
+        await asyncio.sleep(1)
+        await run.cancel("enough", undo=False)
+        await run.outcome()
+        again = await run.restart(from_step="first")
+        assert await again.status() == "queued"
+        LOG.clear()
+    assert LOG[-1] == "undo first"
+    assert "first" not in LOG
+    assert await again.outcome() == Cancelled("the engine closed", again.id)
+
+
+async def test_what_has_ended_stays():
+    """With its results, to be read."""
+    async with Engine() as engine:
+        run = await engine.start(Asks(who="a"), id="a")
+        await run.outcome()
+        await engine.signal(Asks.approval, True, run_id=run.id)
+        await run.result()
+    assert await run.outcome() == Succeeded(1, run.id)
+    assert not any(one.startswith("undo") for one in LOG)
