@@ -50,7 +50,7 @@ class Timeless:
         assert self._site is not None
         return self._site.now()
 
-    def watch(self, _changed: Callable[[str], None]) -> Callable[[], None]:
+    def watch(self, _changed: Callable[[str], None], *, besides: str = "") -> Callable[[], None]:
         """Hints are no promise: an engine alone on its store needs none."""
         return lambda: None
 
