@@ -100,7 +100,11 @@ def _note(driver: Driver, order: Call, ask: Ask[Any], show: bytes, early: Sequen
     now, address = driver.site.now(), order.address
     driver.doomed.pop((address, "do"), None)  # its scope is stopping: it is dropped as soon as it asks
     for number, body in enumerate(early):
-        signal = signal_of(body)
+        try:
+            signal = signal_of(body)
+        except Incompatible:
+            LOGGER.exception("%s got a message that cannot be read: it is left aside", driver.record_name)
+            continue
         delivery = signal.delivery or f"early-{number}"
         driver.note_value(SignalKept(now, address, signal.payload, delivery), signal.payload)
     timeout = order.node.definition.timeout

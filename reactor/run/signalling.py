@@ -31,7 +31,7 @@ from reactor.machine.parking import waiting_in
 from reactor.record.codec import same
 from reactor.record.keeping import root_of
 from reactor.record.words import Delivered, Message
-from reactor.run.delivery import Delivery
+from reactor.run.delivery import Delivery, Remembered, remembered_of
 from reactor.run.failures import failure_of
 from reactor.run.interrupting import Signal, signal_of
 from reactor.run.occurrences import Occurrence, occurrences_in
@@ -54,17 +54,6 @@ LOOKS = 50  # how often a signal looks again where things move under its eyes
 PATIENCE = 0.02  # seconds between two looks at a verdict
 VERDICT = 2.0  # seconds that a signal waits to learn whether it was in time
 NOTHING = Failure("", "")
-
-
-class _Answer(msgspec.Struct, array_like=True, frozen=True):
-    """What is remembered of a delivery id; `by` tells who brought it."""
-
-    status: str
-    run_id: str | None
-    by: str
-
-
-_ANSWER = msgspec.msgpack.Decoder(_Answer)
 
 
 class Target(NamedTuple):
@@ -117,7 +106,7 @@ class Signalling:
             self.delivery = f"={delivery_id}"
             known = await self.store.once(key, None)
             if known is not None:
-                return Delivery("duplicate", _ANSWER.decode(known).run_id)
+                return Delivery("duplicate", remembered_of(known, delivery_id).run_id)
         try:
             self.raw = encode()
         except PayloadInvalid as error:
@@ -126,9 +115,9 @@ class Signalling:
             raise
         answer = await self._answered(run_id, correlation_id, delivery_id)
         if key is not None:
-            first = await self.store.once(key, msgspec.msgpack.encode(_Answer(answer.status, answer.run_id, self.by)))
-            if first is not None and _ANSWER.decode(first).by != self.by:
-                return Delivery("duplicate", _ANSWER.decode(first).run_id)
+            first = await self.store.once(key, msgspec.msgpack.encode(Remembered(answer.status, answer.run_id, self.by)))
+            if first is not None and (former := remembered_of(first, delivery_id)).by != self.by:
+                return Delivery("duplicate", former.run_id)
         return answer
 
     async def _count(self, error: PayloadInvalid, run_id: str | None, correlation_id: str | None) -> None:
