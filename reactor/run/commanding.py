@@ -53,7 +53,7 @@ async def outcome_on_record(host: Host, loaded: Loaded, *, parked: bool) -> Any:
         return None
     if status == "stuck" and loaded.status == "queued":
         return await outcome_on_record(host, await head_of(host, life_before(loaded.run)), parked=parked)
-    if status == "parked" and parked and await is_asleep(host, loaded):
+    if status == "parked" and parked and is_asleep(host, loaded):
         view = await view_of(host, loaded.run)
         return view.outcome() if await _batches_are_asleep(host, view) else None
     if status in ENDED:
@@ -78,13 +78,14 @@ async def _ended_as(host: Host, run_id: str, *, before_end: bool) -> Any:
         return told
 
 
-def still_holds(loaded: Loaded, outcome: Any) -> bool:
+def still_holds(host: Host, loaded: Loaded, outcome: Any) -> bool:
     """Whether a run's record can be taken to say what it did when this came of it; what batches wait for is asked of them."""
     waiting = getattr(outcome, "waiting", ())
-    return loaded.status in ENDED or (loaded.status == "parked" and not any("[" in one.step for one in waiting))
+    asleep = loaded.status == "parked" and is_asleep(host, loaded)
+    return loaded.status in ENDED or (asleep and not any("[" in one.step for one in waiting))
 
 
-async def is_asleep(host: Host, loaded: Loaded) -> bool:
+def is_asleep(host: Host, loaded: Loaded) -> bool:
     """Whether nothing is about to wake a parked run: no mail, nothing due."""
     if loaded.token is not None or loaded.mail:
         return False
@@ -96,7 +97,7 @@ async def _batches_are_asleep(host: Host, view: View) -> bool:
     name = view.loaded.run
     for record in {one.record for one in waiting_in(view.machine.state, name)} - {name}:
         loaded = await host.store.load(record, after=HEAD)
-        if loaded is not None and not (loaded.status == "parked" and await is_asleep(host, loaded)):
+        if loaded is not None and not (loaded.status == "parked" and is_asleep(host, loaded)):
             return False
     return True
 
@@ -150,11 +151,15 @@ async def deliver(host: Host, run_id: str, message: Message) -> None:
 
 async def attend(host: Host, run_id: str, number: int) -> None:
     """See that mail is read here, where the run is driven here or by nobody."""
-    if run_id not in host.drivers:
-        await host.claim_one(run_id)
-    driver = host.drivers.get(run_id)
-    if driver is not None:
+    while True:
+        if run_id not in host.drivers:
+            await host.claim_one(run_id)
+        driver = host.drivers.get(run_id)
+        if driver is None:
+            return
         driver.look()
         while driver.writer.read_up_to < number and not driver.released and not driver.is_over and not host.is_closing:
             with host.wakings.next_change(run_id) as change:
                 await asyncio.wait([change], timeout=0.5)
+        if driver.writer.read_up_to >= number or not driver.parked:
+            return  # else it parked before it could know: it is woken

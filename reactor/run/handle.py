@@ -120,7 +120,7 @@ class Run(Generic[T]):
                 raise
             return mine  # it is past retention: who holds a handle can still read it
         driver = self._driver
-        fresh = driver is not None and driver.writer.seq == loaded.seq and commanding.still_holds(loaded, mine)
+        fresh = driver is not None and driver.writer.seq == loaded.seq and commanding.still_holds(self._host, loaded, mine)
         if mine is not None and driver is not None and fresh and (parked or not driver.parked):
             return mine
         return await commanding.outcome_on_record(self._host, loaded, parked=parked)
