@@ -145,7 +145,7 @@ async def test_an_engine_that_closes_tells_who_waits():
     assert await run.status() == "cancelled"
 
 
-async def test_a_run_that_never_began_is_let_go_of():
+async def test_a_run_that_never_began_is_cancelled():
     """A restart that waited for its predecessor's undo when the engine closed: it will never begin, and says so."""
     async with Engine() as engine:
         run = await engine.start(Slow())
@@ -153,9 +153,10 @@ async def test_a_run_that_never_began_is_let_go_of():
         again = await run.restart(from_step="first")
         waiting = asyncio.ensure_future(again.outcome())
         await asyncio.sleep(1)
-    for asked in (waiting, again.outcome(), again.cancel("enough"), again.undo()):
+    assert await waiting == await again.outcome() == Cancelled("the engine closed", again.id)
+    for command in (lambda: again.cancel("enough"), again.undo):
         with pytest.raises(StoreUnavailable, match="was let go of") as raised:
-            await asked
+            await command()
         assert raised.value.code == "engine-closed"
 
 
