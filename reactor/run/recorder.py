@@ -19,7 +19,7 @@ from reactor.record.words import Appended, Claimed, Fenced, Unread
 from reactor.run import batches, interrupting, mailing, restarting
 from reactor.run.context import LOGGER
 from reactor.run.references import KeptResults, kept_results, prefix_of
-from reactor.run.runner import Runner
+from reactor.run.runner import Runner, nobody_watches
 from reactor.run.sealed import seal_fact
 from reactor.run.settling import LET_GO
 from reactor.run.values import element_type, held_type, kept
@@ -113,6 +113,12 @@ class Keeper(Runner):
         """Every value goes through its bytes."""
         return True
 
+    def dissolve(self) -> None:
+        """It is driven here no more: nothing of it refers to itself, and it goes without the garbage collector."""
+        self.note = _nothing_more
+        self.progressed = nobody_watches
+        self.on_end = self.on_broken = None
+
     # ---- facts ------------------------------------------------------------------------------------------------
 
     def _keep(self, event: Event, raw: bytes = b"") -> None:
@@ -145,6 +151,10 @@ class Keeper(Runner):
         scope, index = self.machine.state.place(address)
         element = element_type(scope.plan.nodes[index])
         return KeptResults.of_batches(self.host.shelf, prefix_of(self.run_id, scope, index), scope.maps[index].batches, element)
+
+
+def _nothing_more(_event: Event) -> None:
+    """What is noted of a record that is not ours any more."""
 
 
 class Recorder(Keeper):

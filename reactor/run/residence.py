@@ -146,6 +146,7 @@ class Residence:
         if self.drivers.get(driver.record_name) is driver:
             del self.drivers[driver.record_name]
         self._make_room(driver)
+        driver.dissolve()
         self.wakings.changed(driver.record_name)
 
     def _due(self, name: str) -> None:

@@ -116,7 +116,7 @@ class Runner(Borrower, Ephemeral):
         self.broken = False
         self.doomed: dict[tuple[str, str], str] = {}  # calls to be cancelled as soon as they let go of the loop
         self.held = False  # facts are noted, nothing is driven yet
-        self.progressed: Callable[[float, str, int, int | None], None] = _nobody_watches
+        self.progressed: Callable[[float, str, int, int | None], None] = nobody_watches
         self._pending = False  # a lane was opened and has not begun
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = 0.0
@@ -314,5 +314,5 @@ class Runner(Borrower, Ephemeral):
             await asyncio.wait(self.tasks)
 
 
-def _nobody_watches(_at: float, _address: str, _done: int, _total: int | None) -> None:
+def nobody_watches(_at: float, _address: str, _done: int, _total: int | None) -> None:
     """Progress of a run that is kept nowhere."""
