@@ -206,9 +206,18 @@ class ResultNotStorable(ReactorError):
 
 
 class StoreUnavailable(ReactorError):
-    """The store cannot be reached or refuses writes; nothing was lost, try again."""
+    """The store cannot be reached or refuses writes; nothing was lost, try again. Where what it holds is damaged, that changes nothing."""
 
     code = "store-unavailable"
+
+    @property
+    def is_damage(self) -> bool:
+        """Whether what is kept was written to by others, or spoilt: asking again is in vain.
+
+        >>> StoreUnavailable("a record is damaged", code="store-corrupt").is_damage
+        True
+        """
+        return self.code == "store-corrupt"
 
 
 # ---- what became of a run -------------------------------------------------------------------------------------

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+from copy import copy
 from secrets import token_hex
 from typing import TYPE_CHECKING, Any, cast
 
-from reactor.errors import Incompatible, MailboxFull, UnknownRun, WrongState
+from reactor.errors import Incompatible, MailboxFull, StoreUnavailable, UnknownRun, WrongState
 from reactor.machine.events import StopRequested
 from reactor.machine.parking import waiting_in
 from reactor.record import facts
@@ -112,6 +113,8 @@ async def may(host: Host, run_id: str, command: str, *, undo: bool = True) -> bo
     """Whether a command has something to do; False: it is being done already. Raises WrongState, UnknownRun."""
     driver = host.drivers.get(run_id)
     if driver is not None and driver.broken:
+        if isinstance(error := driver.end.exception(), StoreUnavailable):  # its record is damaged
+            raise copy(error)
         raise WrongState(f"the driver of {run_id} broke, by a mistake of the engine's: nothing can be asked of it", code="driver-broke")
     status = driver.status if driver is not None else await status_of(host, run_id)
     if status == "rolling_back" and command != "restart":

@@ -304,7 +304,10 @@ class Driver(Recorder):
         self._mail = False
         try:
             messages = await self.store.mail(self.record_name, self.writer.read_up_to)
-        except StoreUnavailable:
+        except StoreUnavailable as error:
+            if error.is_damage:
+                self.crash(error)
+                return False
             self._mail = True
             await asyncio.sleep(0.2)
             return False

@@ -128,8 +128,6 @@ class Host(Residence):
         self._reading.add(claimed.token)
         try:
             driver = await open_record(self, claimed)
-        except StoreUnavailable:
-            raise
         except ReactorError as error:
             await refusing.give_back(self, claimed, error)
             return

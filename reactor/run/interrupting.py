@@ -253,12 +253,14 @@ async def _tell(driver: Recorder, call: Callable[[], Awaitable[None]]) -> None:
 
 
 async def patiently(driver: Recorder, call: Callable[[], Awaitable[T]]) -> T | None:
-    """What the store answers, however long it is away; None where the record was let go of meanwhile."""
+    """What the store answers, however long it is away; None where the record was let go of meanwhile. Raises what is wrong for good."""
     wait = FIRST_WAIT
     while not driver.released:
         try:
             return await call()
-        except StoreUnavailable:
+        except StoreUnavailable as error:
+            if error.is_damage:
+                raise
             await asyncio.sleep(wait)
             wait = min(2 * wait, LONGEST_WAIT)
     return None

@@ -46,7 +46,12 @@ async def _see_each(host: Host) -> None:
     for driver in list(host.drivers.values()):
         if not driver.writer.seq:
             continue
-        loaded = await host.store.load(driver.record_name, after=HEAD)
+        try:
+            loaded = await host.store.load(driver.record_name, after=HEAD)
+        except StoreUnavailable as error:
+            if not error.is_damage:
+                raise
+            continue  # its next append tells
         if host.drivers.get(driver.record_name) is not driver:
             continue
         if loaded is None or loaded.token != driver.writer.token:

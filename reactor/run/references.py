@@ -221,8 +221,8 @@ async def _loaded(shelf: Shelf, record: str, after: int | None = None) -> Loaded
     while True:
         try:
             return await shelf.store.load(record, after=after)
-        except StoreUnavailable:
-            if in_call.get() is None:
+        except StoreUnavailable as error:
+            if error.is_damage or in_call.get() is None:
                 raise
         await asyncio.sleep(wait)
         wait = min(2 * wait, LONGEST_WAIT)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from reactor.define.outcomes import Cancelled, Halted, Undone
 from reactor.define.reactor import definition_of
-from reactor.errors import Incompatible, ReactorError
+from reactor.errors import Incompatible, ReactorError, StoreUnavailable
 from reactor.machine.events import (
     Asked,
     CallFailed,
@@ -106,7 +106,15 @@ async def see_that_it_is_not_newer(host: Host, batch: Loaded) -> None:
 
 
 async def give_back(host: Host, claimed: Claimed, error: ReactorError) -> None:
-    """Let go of a claim, and remember why. What was asked for meanwhile lies in its mail for whoever can drive it."""
+    """Let go of a claim, and remember why. What was asked for meanwhile lies in its mail for whoever can drive it.
+
+    Raises StoreUnavailable where that is what is wrong, and no damage.
+    """
+    if isinstance(error, StoreUnavailable):
+        if not error.is_damage:
+            raise error
+        await _leave_alone(host, claimed, error)
+        return
     LOGGER.error("%s cannot be driven by this code: %s", claimed.run, error)
     if await _abandoned(host, claimed):
         host.wakings.failed.pop(claimed.run, None)
@@ -117,6 +125,22 @@ async def give_back(host: Host, claimed: Claimed, error: ReactorError) -> None:
             await _refuse_root(host, claimed, error)
         else:
             await _put_off(host, claimed)
+    host.wakings.changed(claimed.run)
+
+
+async def _leave_alone(host: Host, claimed: Claimed, error: StoreUnavailable) -> None:
+    """What the store holds of it is damaged: it is looked at again later, for a backup may be brought back."""
+    LOGGER.error("%s is left as it is: %s", claimed.run, error)
+    host.wakings.failed[claimed.run] = _bare(error)
+    try:
+        if await _abandoned(host, claimed):
+            host.wakings.failed.pop(claimed.run, None)
+        else:
+            await _put_off(host, claimed)
+    except StoreUnavailable as again:
+        if not again.is_damage:
+            raise
+        host.stalled[claimed.run] = claimed
     host.wakings.changed(claimed.run)
 
 

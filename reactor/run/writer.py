@@ -71,7 +71,7 @@ class Writer:
     ) -> tuple[Answer, list[Event]]:
         """Write all that was noted, however long the store takes; its answer, and the facts that are on record now.
 
-        Raises StoreUnavailable where that was given up, TooLarge where it can never be.
+        Raises StoreUnavailable where that was given up, or the record is damaged, TooLarge where it can never be.
         """
         self.begun += 1
         facts, afters, version = self.facts, self.afters, self.version
@@ -114,7 +114,7 @@ class Writer:
             except TooLarge:
                 raise
             except StoreUnavailable as error:
-                if self.given_up:
+                if self.given_up or error.is_damage:
                     raise
                 if wait == FIRST_WAIT:
                     LOGGER.warning("%s waits for its store: %s", self.name, error)

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import re
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
@@ -116,7 +117,7 @@ class Wire:
         """The oldest command that was sent has its answer."""
         command = self._sent.popleft()
         if isinstance(reply, Exception):
-            self._refused(command, str(reply))
+            self._refused(command, met(str(reply)))
         elif command.future is None:
             self._taught.discard(command.script)
         elif not command.future.done():
@@ -240,12 +241,22 @@ def run_id_of(info: object) -> str | None:
     return next((line.partition(":")[2] for line in lines.splitlines() if line.startswith("run_id:")), None)
 
 
+def met(said: str) -> str:
+    """What a script met with, where the server tells of the script as well, as Redis 6.2 does.
+
+    >>> met("ERR Error running script (call to f_5f): @user_script:7: @user_script: 7: -OOM command not allowed")
+    'OOM command not allowed'
+    """
+    found = re.search(r"^ERR Error running script .*: -([A-Z]+ .*)", said, re.DOTALL)
+    return said if found is None else found[1]
+
+
 def refusal(said: str) -> StoreUnavailable:
     """What a caller is told where the server answers with an error."""
     if said.startswith("OOM"):
         fix = "raise `maxmemory`, or drop old runs sooner"
         return StoreUnavailable("Redis is out of memory and takes no writes; nothing was lost", code="store-full", fix=fix)
-    if "WRONGTYPE" in said:
+    if "WRONGTYPE" in said or "user_script" in said:  # our scripts fail on nothing that they wrote
         return StoreUnavailable(f"a record is damaged: {said}", code="store-corrupt", fix="keep a copy, and bring back a backup")
     return StoreUnavailable(f"Redis refused: {said}")
 
