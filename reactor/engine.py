@@ -192,6 +192,8 @@ class Engine:
         if self._sweeps:
             self._sweeping = site.loop.create_task(host.sweep(self._retention, TOMBSTONES), name="reactor sweep")
             host.spawn(host.claim_due())
+        elif session.lease < FOREVER:
+            self._sweeping = site.loop.create_task(host.look_after(), name="reactor: what is driven")
 
     async def _open_store(self, site: Site) -> Store:
         return _loaded("memory")(clock=site.now) if self._in_memory else await open_store(self._url)

@@ -56,6 +56,16 @@ def record_of(driver: Keeper, scope: Scope, index: int, number: int) -> str:
     return f"{prefix_of(driver.run_id, scope, index)}#{number}"
 
 
+def going_in(driver: Keeper) -> list[str]:
+    """The records of batches that are in flight, or being undone: the newest of a map first, as they are undone."""
+    return [
+        record_of(driver, scope, index, number)
+        for scope in driver.machine.state.scopes()
+        for index, elements in scope.maps.items()
+        for number in sorted(elements.open | elements.undoing, reverse=True)
+    ]
+
+
 # ---- taking batches -------------------------------------------------------------------------------------------
 
 

@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import asyncio
 import random
+from itertools import count
 from typing import TYPE_CHECKING, Any
 
 from reactor.define.reactor import definition_of
-from reactor.errors import ReactorError, StoreUnavailable
+from reactor.errors import StoreUnavailable
 from reactor.machine.machine import Machine
 from reactor.machine.marks import FORWARD
 from reactor.record.words import HERE, Served
-from reactor.run import refusing
+from reactor.run import batches, refusing
 from reactor.run.context import LOGGER
 from reactor.run.driver import Driver
 from reactor.run.failures import secret_texts
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from reactor.run.recorder import Recorder
 
 CLAIMS = 100  # records in one claim
+SWEEPS = 5  # a lease
 RESTLESS, CALM = 0.01, 0.08  # seconds between two claims that hints ask for, at least: where the last one found something; in vain
 SOON = 0.001  # seconds: clocks are not read twice at the same time
 
@@ -60,13 +62,11 @@ class Host(Residence):
         try:
             answer = await driver.create(record, begin=not driver.is_queued)
         except BaseException as error:
-            driver.leave()
-            self._forget(driver)
+            self._unmake(driver)
             self.unsure = self.unsure or isinstance(error, StoreUnavailable | asyncio.CancelledError)
             raise
         if answer is not None:
-            driver.leave()
-            self._forget(driver)
+            self._unmake(driver)
             if self.unsure:  # a claim met this driver, perhaps
                 self.spawn(self.claim_due())
         elif driver.is_queued:
@@ -74,6 +74,12 @@ class Host(Residence):
         else:
             driver.pump()
         return answer
+
+    def _unmake(self, driver: Driver) -> None:
+        """It drives nothing: whoever found it here meanwhile looks at the record."""
+        driver.leave()
+        self._forget(driver)
+        driver.set_over()
 
     def open_batch(self, map_run: MapRun, number: int, record: NewRecord) -> None:
         """Drive a batch whose record was just made, claimed for us."""
@@ -89,13 +95,27 @@ class Host(Residence):
         driver = self.drivers.get(name)
         if driver is not None:
             driver.look()
+        elif self._is_coming(name):
+            self._woken.add(name)  # what was read of it may be older than this word
         elif not self.is_closing:
             self.spawn(self.claim_one(name))
+
+    def _is_coming(self, name: str) -> bool:
+        return name in self._opening or any(run == name for run, _ in self._reading)
+
+    def _heed_word(self, name: str) -> None:
+        """A word that came while the record was on its way."""
+        if name in self._woken and not self._is_coming(name):
+            self._woken.discard(name)
+            self.wake(name)
 
     async def claim_one(self, name: str) -> None:
         """Drive this record, if it can be had."""
         taken = self.takes_only is None or name in self.takes_only or "/" in name
-        if name in self._opening or name in self.drivers or self.is_closing or not taken:
+        if name in self.drivers or self.is_closing or not taken:
+            return
+        if name in self._opening:
+            self._woken.add(name)
             return
         self._opening.add(name)
         try:
@@ -110,6 +130,7 @@ class Host(Residence):
             LOGGER.warning("%s cannot be claimed: %s", name, error)
         finally:
             self._opening.discard(name)
+            self._heed_word(name)
 
     async def _may_be_claimed(self, name: str) -> bool:
         loaded = await self.store.load(name, after=1 << 62)
@@ -122,27 +143,34 @@ class Host(Residence):
         return bool(loaded.mail) or (loaded.due is not None and loaded.due <= self.site.now() + SOON)
 
     async def _open(self, claimed: Claimed) -> None:
-        """Load a record that is ours now, and drive it."""
-        if claimed.token in self._reading or self._is_driven(claimed):
+        """Load a record that is ours now, and drive it. What goes wrong with one is told of that one, and stops no other."""
+        claim = (claimed.run, claimed.token)  # those that were claimed together share a token
+        if claim in self._reading or self._is_driven(claimed):
             return
-        self._reading.add(claimed.token)
+        self._reading.add(claim)
         try:
             driver = await open_record(self, claimed)
-        except ReactorError as error:
+        except Exception as error:  # noqa: BLE001  # a record may hold what no release of ours wrote, and we may be wrong
             await refusing.give_back(self, claimed, error)
-            return
+            self._woken.discard(claimed.run)  # who waits was told, and asks again: not at once, and for ever
+        else:
+            self.wakings.failed.pop(claimed.run, None)
+            if driver is not None and not self.is_closing and not self._is_driven(claimed):  # a batch may have come by being made
+                self._drive(driver)
         finally:
-            self._reading.discard(claimed.token)
-        self.wakings.failed.pop(claimed.run, None)
-        if driver is None or self.is_closing or self._is_driven(claimed):  # a batch may have come by being made
-            return
-        former = self.drivers.get(claimed.run)
+            self._reading.discard(claim)
+            self._heed_word(claimed.run)
+
+    def _drive(self, driver: Driver) -> None:
+        former = self.drivers.get(driver.record_name)
         if former is not None and former.writer.seq:
             former.lose()  # it does not know yet that it lost the record
         if driver.batch is None and not driver.machine.state.ended:
             driver.is_queued = not self.has_room(driver.machine.state.root.plan)
         self.enter(driver)
         driver.pump()
+        if not self.claims_hinted:
+            self._take_up_batches(driver)
 
     def _is_driven(self, claimed: Claimed) -> bool:
         """Whether it is driven under this claim: whoever only asks for a run to be made, or lost it, has another token."""
@@ -167,6 +195,8 @@ class Host(Residence):
         driver = self.drivers.get(name)
         if driver is not None:
             driver.look()  # it was not us: a message, or another has it
+        elif self._is_coming(name):
+            self._woken.add(name)
         elif self.claims_hinted:
             self._claim_before_long()
 
@@ -206,9 +236,9 @@ class Host(Residence):
             LOGGER.warning("nothing can be claimed: %s", error)
 
     async def take_up_held(self) -> None:
-        """What a lost reply left: claimed by us, and driven by nobody."""
+        """What a lost reply left, or a driver that lost its record: claimed by us, and driven by nobody."""
         for one in await self.store.held(self.session.id):
-            if one.reactor in self.served:
+            if one.reactor in self.served and one.run not in self.stalled:
                 await self._open(one)
 
     def _look_at_idle(self, seconds: float) -> None:
@@ -218,6 +248,12 @@ class Host(Residence):
             if driver.flushed_at < since and not driver.released:
                 driver.look()
 
+    def _take_up_batches(self, driver: Driver) -> None:
+        """Of one who does not sweep, the batches of what it drives are asked for, too."""
+        for name in batches.going_in(driver):
+            if name not in self.drivers:
+                self.wake(name)
+
     def other_server(self) -> None:
         """Another server answers, or the same one that was started anew: what it lost, it does not say."""
         self.session.doubt()
@@ -225,17 +261,27 @@ class Host(Residence):
 
     async def sweep(self, retention: float, tombstones: float) -> None:
         """Claim, and drop what is past retention, for as long as the engine is open."""
-        while True:
-            wait = self.session.lease / 5
+        for number in count(1):
+            wait = self.session.lease / SWEEPS
             await asyncio.sleep(wait * random.uniform(0.8, 1.2))  # noqa: S311  # jitter
+            self.unsure = self.unsure or number % SWEEPS == 0  # once a lease: what is ours and driven by nobody would be nobody's for ever
             try:
                 await self.claim_due()
                 self._look_at_idle(wait)
                 await self.store.expire(retention, tombstones)
             except StoreUnavailable:
                 self.unsure = True
-            except ReactorError:
+            except Exception:  # noqa: BLE001  # whatever it was, the next one may do what this did not
                 LOGGER.exception("a sweep failed")
+
+    async def look_after(self) -> None:
+        """In place of a sweep: what is driven here reads its mail, and its batches are driven, for as long as the engine is open."""
+        while True:
+            wait = self.session.lease / SWEEPS
+            await asyncio.sleep(wait)
+            for driver in list(self.drivers.values()):
+                self._take_up_batches(driver)
+            self._look_at_idle(wait)
 
     async def close(self) -> None:
         """Give back all that is driven here."""

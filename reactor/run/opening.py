@@ -116,7 +116,7 @@ class Opening:
 async def open_record(host: Host, claimed: Claimed) -> Driver | None:
     """The driver of a record that was claimed. Raises Incompatible where the code does not fit it."""
     loaded = await host.store.load(claimed.run)
-    if loaded is None:
+    if loaded is None or loaded.token != claimed.token:  # it was let go of meanwhile, or is another's
         return None
     cls = host.served.get(loaded.reactor)
     if cls is None:
@@ -157,7 +157,9 @@ def read_all(driver: Driver, loaded: Loaded) -> None:
 
 async def batch_frame(host: Host, parent: str, address: str) -> MapRun:
     """The map around a batch: of the run that is driven here, or as the record of it says."""
-    around: Any = host.drivers.get(parent) or await _onlooker(host, parent)
+    around: Any = host.drivers.get(parent)
+    if around is None or not around.writer.seq:  # one that is only being made knows nothing of what is on record
+        around = await _onlooker(host, parent)
     found = around.maps.get(address)
     if found is not None:
         return found  # type: ignore[no-any-return]  # it is one

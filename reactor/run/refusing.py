@@ -105,17 +105,18 @@ async def see_that_it_is_not_newer(host: Host, batch: Loaded) -> None:
 # ---- giving back ------------------------------------------------------------------------------------------------
 
 
-async def give_back(host: Host, claimed: Claimed, error: ReactorError) -> None:
+async def give_back(host: Host, claimed: Claimed, why: Exception) -> None:
     """Let go of a claim, and remember why. What was asked for meanwhile lies in its mail for whoever can drive it.
 
     Raises StoreUnavailable where that is what is wrong, and no damage.
     """
-    if isinstance(error, StoreUnavailable):
-        if not error.is_damage:
-            raise error
-        await _leave_alone(host, claimed, error)
+    if isinstance(why, StoreUnavailable):
+        if not why.is_damage:
+            raise why
+        await _leave_alone(host, claimed, why)
         return
-    LOGGER.error("%s cannot be driven by this code: %s", claimed.run, error)
+    error = why if isinstance(why, ReactorError) else _mistaken(claimed, why)
+    LOGGER.error("%s cannot be driven by this code: %s", claimed.run, error, exc_info=None if error is why else why)
     if await _abandoned(host, claimed):
         host.wakings.failed.pop(claimed.run, None)
     else:
@@ -126,6 +127,11 @@ async def give_back(host: Host, claimed: Claimed, error: ReactorError) -> None:
         else:
             await _put_off(host, claimed)
     host.wakings.changed(claimed.run)
+
+
+def _mistaken(claimed: Claimed, why: Exception) -> ReactorError:
+    said = f"{claimed.run} could not be opened, by a mistake of the engine's, or its record was damaged: {type(why).__name__}: {why}"
+    return ReactorError(said, code="driver-broke", fix="report it, with what the log says; it is tried again after a while")
 
 
 async def _leave_alone(host: Host, claimed: Claimed, error: StoreUnavailable) -> None:

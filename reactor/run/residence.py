@@ -63,7 +63,8 @@ class Residence:
         self._waiting: dict[str, list[Driver]] = {}
         self._tasks: set[asyncio.Task[Any]] = set()
         self._opening: set[str] = set()
-        self._reading: set[str] = set()  # claims whose records are on their way to a driver
+        self._reading: set[tuple[str, str]] = set()  # claims whose records are on their way to a driver
+        self._woken: set[str] = set()  # records that were on their way here when a word came that they have mail
         self._claimed_at = 0.0
         self._in_vain = 0  # claims in a row that hints asked for and that found nothing
         self._claim_soon: asyncio.TimerHandle | None = None
@@ -132,7 +133,8 @@ class Residence:
         driver.set_over()
 
     def lost(self, driver: Recorder, *, went_back: bool) -> None:
-        """Another drives it now, or the store lost some of it."""
+        """Another drives it now, or the store lost some of it. What it had made is still claimed for us."""
+        self.unsure = True
         for other in self.drivers.values():
             if other.run_id == driver.run_id and other.hushed:
                 other.hushed = False
