@@ -117,11 +117,11 @@ class Writer(Lane):
             answers.append(Answered(asked.future, asked.work(transaction, *asked.arguments), None))
             if more and time.monotonic() - began < GROUP and (another := self._waiting()) is not None:
                 group.append(another)
-        if self._watchers and number != self._seen:
-            transaction.touched += self._written_by_others(number)
+        others = self._written_by_others(number) if self._watchers and number != self._seen else []
         if self._connection.total_changes != before:
             number += 1
-            self._remember(number)
+            self._remember(number)  # what is ours: an echo of others would come back to them, and to us from them, for ever
+        transaction.touched += others
         self._execute("COMMIT")
         self._seen = number
         return answers

@@ -3,6 +3,7 @@
 import asyncio
 import sqlite3
 
+import msgspec
 import pytest
 
 from reactor.errors import StoreUnavailable
@@ -197,6 +198,22 @@ async def test_who_watches_hears_of_other_processes(path):
         heard.names.clear()
         await heard.until("shop:ours")
         heard.stop()
+
+
+async def test_what_others_wrote_is_told_and_not_told_on(path):
+    """Each commit is news of what it wrote itself: handles that echo each other would have ever more to tell, and write nothing else."""
+    async with opened(path) as store, opened(path) as other:
+        ours, theirs = Heard(store), Heard(other)
+        for number in range(30):
+            await store.create(record(f"shop:ours-{number}"))
+            await other.create(record(f"shop:theirs-{number}"))
+        await ours.until("shop:theirs-29")
+        await theirs.until("shop:ours-29")
+        ours.stop()
+        theirs.stop()
+    with outside(path) as connection:
+        told = [msgspec.msgpack.decode(runs) for (runs,) in connection.execute("SELECT runs FROM commits")]
+    assert max(map(len, told)) == 1
 
 
 async def test_a_stopped_watcher_hears_nothing(path):
