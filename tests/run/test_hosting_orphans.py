@@ -9,7 +9,7 @@ from msgspec.structs import replace
 from reactor import Engine, Reactor, Results, map_over, step
 from reactor.machine.events import RunStarted, StopRequested
 from reactor.record import facts
-from reactor.record.words import Claimed, Fenced, NewRecord
+from reactor.record.words import Claimed, Fenced, NewRecord, Served
 from reactor.run import mailing
 from reactor.run.values import codec_of
 from tests.stores.redis_server import shared
@@ -195,7 +195,8 @@ async def test_records_that_were_claimed_together_are_opened_at_the_same_time(ur
     GATE[0].set()
     async with Watched(url, sweep=False) as engine:
         host = engine._host
-        claimed = await host.store.claim(host.session.id, host.serves())
+        plan = host.plan_for(Adds)
+        claimed = await host.store.claim(host.session.id, [Served(plan.name, plan.definition.version, plan.fingerprint)])
         assert len({one.run for one in claimed}) == 3
         await asyncio.gather(*[host._open(one) for one in claimed])
         async with asyncio.timeout(20):
