@@ -67,7 +67,7 @@ class Reactor:
     Greet(name='ann')
 
     Class options: `name` (the class's own unless given) and `version` and `aliases` of the definition; `retry` is the default of its
-    steps; `max_running` bounds its runs that are driven at a time; `abstract=True` needs no `output`.
+    steps; `max_running` bounds its runs that one engine drives at a time: others may drive the rest; `abstract=True` needs no `output`.
 
     Making the class raises DefinitionError, making an instance InputInvalid; awaiting one gives its output, or raises RunFailed or
     RunStopped.

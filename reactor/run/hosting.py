@@ -11,6 +11,8 @@ import random
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
+from msgspec.structs import replace
+
 from reactor.define.reactor import definition_of
 from reactor.errors import StoreUnavailable
 from reactor.machine.machine import Machine
@@ -26,9 +28,11 @@ from reactor.run.residence import Residence
 from reactor.run.writer import Writer
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
     from reactor.define.reactor import Reactor
     from reactor.plan.plan import Plan
-    from reactor.record.words import Claimed, NewRecord
+    from reactor.record.words import Claimed, Loaded, NewRecord
     from reactor.run.mapping import MapRun
     from reactor.run.recorder import Recorder
 
@@ -47,14 +51,23 @@ class Host(Residence):
         """Drive runs of this reactor, too."""
         self.served[name] = reactor
 
-    def serves(self) -> list[Served]:
-        """What a claim asks for: all reactors that have room."""
-        plans = ((name, self.plan_for(reactor)) for name, reactor in self.served.items())
-        return [Served(name, plan.definition.version, plan.fingerprint) for name, plan in plans if self.has_room(plan)]
+    def _served(self) -> tuple[list[Served], dict[str, tuple[Plan, list[Served]]]]:
+        """What a claim asks for: reactors that may have any number of runs, and by name those that may not."""
+        free: list[Served] = []
+        bounded: dict[str, tuple[Plan, list[Served]]] = {}
+        for name, reactor in self.served.items():
+            plan = self.plan_for(reactor)
+            among = free if plan.definition.max_running is None else bounded.setdefault(plan.name, (plan, []))[1]
+            among.append(Served(name, plan.definition.version, plan.fingerprint))
+        return free, bounded
 
     async def make(self, driver: Driver, record: NewRecord) -> Any:
         """Make a run's record, and drive it. The store's answer where its name is taken, else None."""
-        driver.is_queued = not self.has_room(driver.machine.state.root.plan)
+        room = self.room(driver.machine.state.root.plan)
+        driver.is_queued = not room or driver.plan_name in self.left_out  # others came first
+        if self.may_wait_elsewhere(driver):
+            return await self._leave(driver, record)
+        driver.is_queued = not room
         here = self.drivers.get(driver.record_name)
         self.enter(driver)
         if here is not None:  # it is driven already: this asks for the same run
@@ -73,6 +86,17 @@ class Host(Residence):
             driver.set_alarm()
         else:
             driver.pump()
+        return answer
+
+    async def _leave(self, driver: Driver, record: NewRecord) -> Any:
+        """Make a run's record for whoever has room first."""
+        self.left_out.add(driver.plan_name)
+        try:
+            answer = await driver.create(replace(record, token=None, due=self.site.now()), begin=False)
+        finally:
+            driver.leave()
+        if answer is None and self.room(driver.machine.state.root.plan):
+            self.there_is_room(driver.plan_name)  # since now
         return answer
 
     def _unmake(self, driver: Driver) -> None:
@@ -140,7 +164,17 @@ class Host(Residence):
             return False
         if loaded.token is not None:
             return await self.session.claims()
-        return bool(loaded.mail) or (loaded.due is not None and loaded.due <= self.site.now() + SOON)
+        if loaded.mail:
+            return True
+        return loaded.due is not None and loaded.due <= self.site.now() + SOON and await self._has_its_turn(loaded)
+
+    async def _has_its_turn(self, loaded: Loaded) -> bool:
+        """Whether it may be claimed by its name: where others of its reactor may wait for longer, they come first."""
+        plan = self.plan_for(self.served[loaded.reactor])
+        if loaded.parent is not None or plan.definition.max_running is None or not self.claims_hinted:
+            return True
+        await self._claim_bounded(plan.name)
+        return False
 
     async def _open(self, claimed: Claimed) -> None:
         """Load a record that is ours now, and drive it. What goes wrong with one is told of that one, and stops no other."""
@@ -156,21 +190,28 @@ class Host(Residence):
         else:
             self.wakings.failed.pop(claimed.run, None)
             if driver is not None and not self.is_closing and not self._is_driven(claimed):  # a batch may have come by being made
-                self._drive(driver)
+                await self._drive(driver)
         finally:
             self._reading.discard(claim)
             self._heed_word(claimed.run)
 
-    def _drive(self, driver: Driver) -> None:
+    async def _drive(self, driver: Driver) -> None:
         former = self.drivers.get(driver.record_name)
         if former is not None and former.writer.seq:
             former.lose()  # it does not know yet that it lost the record
         if driver.batch is None and not driver.machine.state.ended:
-            driver.is_queued = not self.has_room(driver.machine.state.root.plan)
+            driver.is_queued = not self.room(driver.machine.state.root.plan)
+        if self.may_wait_elsewhere(driver) and await self._put_back(driver):
+            return
         self.enter(driver)
         driver.pump()
-        if not self.claims_hinted:
-            self._take_up_batches(driver)
+        self._take_up_batches(driver)
+
+    async def _put_back(self, driver: Driver) -> bool:
+        self.left_out.add(driver.plan_name)
+        done = await driver.wait_elsewhere()
+        self.wakings.changed(driver.record_name)
+        return done
 
     def _is_driven(self, claimed: Claimed) -> bool:
         """Whether it is driven under this claim: whoever only asks for a run to be made, or lost it, has another token."""
@@ -224,16 +265,46 @@ class Host(Residence):
             if self.unsure:
                 self.unsure = False
                 await self.take_up_held()
-            while serves := self.serves():
-                claimed = await self.store.claim(self.session.id, serves, limit=CLAIMS)
-                for one in claimed:
-                    self._in_vain = 0
-                    await self._open(one)
-                if len(claimed) < CLAIMS:
-                    break
+            free, bounded = self._served()
+            if free:
+                await self._claim(free, lambda: CLAIMS)
+            for name in bounded:
+                await self._claim_bounded(name)
         except StoreUnavailable as error:
             self.unsure = True
             LOGGER.warning("nothing can be claimed: %s", error)
+
+    async def _claim(self, serves: Sequence[Served], room: Callable[[], int]) -> bool:
+        """Claim and open what is due, the longest due first, until there is no room. False: there is nothing more."""
+        while most := room():
+            claimed = await self.store.claim(self.session.id, serves, limit=most)
+            for one in claimed:
+                self._in_vain = 0
+                await self._open(one)
+            if len(claimed) < most:
+                return False
+        return True
+
+    async def _claim_bounded(self, name: str) -> None:
+        """Claim of a reactor what there is room for: the rest is for other engines."""
+        async with self._one_claim:
+            plan, serves = self._served()[1][name]
+            if await self._claim(serves, lambda: min(self.room(plan), CLAIMS)):
+                self.left_out.add(name)
+            else:
+                self.left_out.discard(name)
+
+    def there_is_room(self, name: str) -> None:
+        """For one more run of this reactor, of those that the store has."""
+        self.spawn(self._claim_more(name))
+
+    async def _claim_more(self, name: str) -> None:
+        try:
+            if self.session.may_begin and await self.session.claims():
+                await self._claim_bounded(name)
+        except StoreUnavailable as error:
+            self.unsure = True
+            LOGGER.warning("no %s can be claimed: %s", name, error)
 
     async def take_up_held(self) -> None:
         """What a lost reply left, or a driver that lost its record: claimed by us, and driven by nobody."""
@@ -247,9 +318,12 @@ class Host(Residence):
         for driver in list(self.drivers.values()):
             if driver.flushed_at < since and not driver.released:
                 driver.look()
+                self._take_up_batches(driver)
 
     def _take_up_batches(self, driver: Driver) -> None:
-        """Of one who does not sweep, the batches of what it drives are asked for, too."""
+        """Who does not sweep, or claims nothing of a reactor that has no room, asks for the batches of what it drives."""
+        if self.claims_hinted and self.root_plan(driver).definition.max_running is None:
+            return
         for name in batches.going_in(driver):
             if name not in self.drivers:
                 self.wake(name)
@@ -279,8 +353,6 @@ class Host(Residence):
         while True:
             wait = self.session.lease / SWEEPS
             await asyncio.sleep(wait)
-            for driver in list(self.drivers.values()):
-                self._take_up_batches(driver)
             self._look_at_idle(wait)
 
     async def close(self) -> None:

@@ -283,6 +283,13 @@ class Recorder(Keeper):
                 self.host.wake(message[0])
         return False
 
+    async def wait_elsewhere(self) -> bool:
+        """Give the claim back before anything begins: there is no room here. False: newer mail lies there."""
+        if await self._append(release=True, due=self.site.now(), status="queued"):
+            return False
+        self.leave()
+        return True
+
     # ---- letting go ---------------------------------------------------------------------------------------------
 
     def lose(self, *, went_back: bool = False) -> None:

@@ -5,9 +5,11 @@ It refuses to know how a record comes to be driven (`hosting.py`).
 
 from __future__ import annotations
 
+import asyncio
 from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
+from reactor.machine.marks import FORWARD
 from reactor.machine.parking import waiting_in
 from reactor.plan.compile import plan_of
 from reactor.record.words import Message
@@ -20,7 +22,6 @@ from reactor.run.references import Shelf
 from reactor.run.waking import Wakings
 
 if TYPE_CHECKING:
-    import asyncio
     from collections.abc import Callable, Coroutine, Sequence
 
     from reactor.define.reactor import Reactor
@@ -34,6 +35,9 @@ if TYPE_CHECKING:
     from reactor.run.runner import Runner
     from reactor.run.session import Session
     from reactor.run.site import Site
+
+
+ANY = 1 << 30
 
 
 class Residence:
@@ -59,10 +63,12 @@ class Residence:
         self.takes_only: set[str] | None = None  # once it closes: no other runs, but batches of those that are driven
         self.is_readable = False  # its store can be read after it is closed
         self.unsure = False  # a claim may have been made whose answer was lost
+        self.left_out: set[str] = set()  # reactors of which the store may have more runs that are due than there was room for
         self._driven: dict[str, int] = {}  # runs of a reactor that are driven
         self._waiting: dict[str, list[Driver]] = {}
         self._tasks: set[asyncio.Task[Any]] = set()
         self._opening: set[str] = set()
+        self._one_claim = asyncio.Lock()  # of a reactor that may have so many runs at a time
         self._reading: set[tuple[str, str]] = set()  # claims whose records are on their way to a driver
         self._woken: set[str] = set()  # records that were on their way here when a word came that they have mail
         self._claimed_at = 0.0
@@ -157,10 +163,15 @@ class Residence:
 
     # ---- runs of a reactor, so many at a time -----------------------------------------------------------------
 
-    def has_room(self, plan: Plan) -> bool:
-        """Whether one more run of this reactor may be driven."""
+    def room(self, plan: Plan) -> int:
+        """How many more runs of this reactor may be driven."""
         limit = plan.definition.max_running
-        return limit is None or self._driven.get(plan.name, 0) < limit
+        return ANY if limit is None else max(0, limit - self._driven.get(plan.name, 0))
+
+    def may_wait_elsewhere(self, driver: Driver) -> bool:
+        """Whether a run for which there is no room is left to whoever has some first: not one whose deadline has to be looked after."""
+        state = driver.machine.state
+        return driver.is_queued and self.claims_hinted and state.root.phase == FORWARD and state.deadline is None
 
     def enter(self, driver: Driver) -> None:
         """Take it in, and drive it when its reactor has room."""
@@ -185,12 +196,20 @@ class Residence:
             return
         driver.counted = False
         self._driven[driver.plan_name] -= 1
-        if waiting and not self.is_closing:
+        if self.is_closing:
+            return
+        if waiting:
             following = waiting.pop(0)
             following.is_queued = False
             following.counted = True
             self._driven[driver.plan_name] += 1
             following.pump()
+        elif driver.plan_name in self.left_out:
+            self.there_is_room(driver.plan_name)
+
+    def there_is_room(self, name: str) -> None:
+        """For one more run of this reactor, of those that the store has."""
+        raise NotImplementedError
 
     def wake(self, name: str) -> None:
         """There may be mail for a record, or it may be due."""

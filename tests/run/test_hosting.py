@@ -5,7 +5,7 @@ from contextlib import AsyncExitStack
 
 import pytest
 
-from reactor import Engine, Reactor, StoreUnavailable, Succeeded, step
+from reactor import Engine, Reactor, Results, StoreUnavailable, Succeeded, map_over, step
 from reactor.record.codec import LIMIT
 from reactor.record.words import Message
 from reactor.stores.sqlite import SqliteStore
@@ -208,12 +208,12 @@ async def test_a_queued_run_begins_nothing_whatever_it_is_told(url):
     async with engine_on(url) as engine:
         first, second = [await engine.start(Narrow(name=name), id=name) for name in "ab"]
         await until(lambda: LOG)
-        read = engine._host.drivers[second.id].writer
-        await engine._host.store.deliver(second.id, Message("restart", b""), moves=True, operation="1")
-        for _ in range(3):
+        store = engine._host.store
+        await store.deliver(second.id, Message("restart", b""), moves=True, operation="1")
+        while (await store.load(second.id)).mail:
             engine._host.wake(second.id)
             engine._host.hinted(second.id)
-        await until(lambda: read.read_up_to == 1)
+            await asyncio.sleep(0.005)
         assert (LOG, await second.status()) == (["began a"], "queued")
         await second.cancel("enough")
         assert (await second.outcome()).reason == "enough"
@@ -254,6 +254,103 @@ async def test_each_engine_has_room_of_its_own(url):
         for name in "ab":
             assert await (await other.get(Narrow, name)).result() == name
     assert LOG == ["began a", "began b"]
+
+
+async def test_an_engine_claims_only_what_it_may_begin(url):
+    """The rest is for others, who begin it at once: as many run as all engines together have room for."""
+    names = [f"{number:02}" for number in range(30)]
+    for name in names:
+        GATES[name] = asyncio.Event()
+    async with engine_on(url) as engine:
+        for name in names:
+            await engine.start(Narrow(name=name), id=name)
+    LOG.clear()
+    async with AsyncExitStack() as stack:
+        engines = [await stack.enter_async_context(engine_on(url, Narrow)) for _ in range(3)]
+        await until(lambda: len(LOG) == 3)
+        store = engines[0]._host.store
+        for _ in range(3):  # however often they look
+            for engine in engines:
+                await engine._host.claim_due()
+                assert len(await store.held(engine._host.session.id)) == 1
+        assert len(LOG) == 3
+        for name in names:
+            GATES[name].set()
+        await until(lambda: len(LOG) == 30)
+    assert sorted(LOG) == [f"began {name}" for name in names]
+
+
+async def test_what_one_engine_has_no_room_for_another_begins(url):
+    """From the start on: who started it does not keep it."""
+    for name in "abc":
+        GATES[name] = asyncio.Event()
+    async with engine_on(url) as one, engine_on(url, Narrow) as other:
+        runs = [await one.start(Narrow(name=name), id=name) for name in "abc"]
+        await until(lambda: len(LOG) == 2)
+        assert sorted(await asyncio.gather(*[run.status() for run in runs])) == ["queued", "running", "running"]
+        assert [len(engine._host.drivers) for engine in (one, other)] == [1, 1]
+        GATES[LOG[1][-1]].set()
+        await until(lambda: len(LOG) == 3)
+        for gate in GATES.values():
+            gate.set()
+        assert [await run.result() for run in runs] == ["a", "b", "c"]
+
+
+async def test_whoever_ends_makes_room_at_once(url):
+    """Without a sweep: one after the other, the longest due first, also where somebody waits for the last."""
+    async with Engine(url, reactors=[Narrow], lease=600) as engine:
+        runs = [await engine.start(Narrow(name=f"{number:02}"), id=str(number)) for number in range(40)]
+        async with asyncio.timeout(20):
+            await asyncio.gather(*[run.result() for run in reversed(runs)])
+    assert [f"began {number:02}" for number in range(40)] == LOG
+
+
+async def test_a_queued_run_with_a_deadline_is_kept(url):
+    """Somebody has to see to it."""
+    GATES["a"] = asyncio.Event()
+    async with engine_on(url, Narrow) as engine:
+        await engine.start(Narrow(name="a"), id="a")
+        late = await engine.start(Narrow(name="b"), id="b", deadline=0.1)
+        async with asyncio.timeout(20):
+            outcome = await late.outcome()
+        assert outcome.error.kind == "DeadlineExceeded"
+        GATES["a"].set()
+    assert LOG == ["began a"]
+
+
+class NarrowMap(Reactor, max_running=1):
+    """One at a time, with a batch for each element."""
+
+    name: str = ""
+
+    @map_over([0, 1, 2], batch_size=1)
+    async def some(self, one: int) -> int:
+        LOG.append(f"began {self.name} {one}")
+        if self.name in GATES:
+            await GATES[self.name].wait()
+        return one
+
+    @step
+    async def output(self, some: Results[int] = some.result) -> list[int]:
+        return await some.all()
+
+
+async def test_batches_of_a_run_need_no_room(url):
+    """Who takes a run over goes on with its batches, though there is no room for another run."""
+    for name in "ab":
+        GATES[name] = asyncio.Event()
+    async with engine_on(url) as engine:
+        for name in "ab":
+            await engine.start(NarrowMap(name=name), id=name)
+        await until(lambda: len(LOG) == 3)
+    LOG.clear()
+    async with Engine(url, reactors=[NarrowMap], lease=600) as engine:
+        await until(lambda: len(LOG) == 3)
+        assert len({one[:7] for one in LOG}) == 1
+        for name in "ab":
+            GATES[name].set()
+        for name in "ab":
+            assert await (await engine.get(NarrowMap, name)).result() == [0, 1, 2]
 
 
 # ---- limits ---------------------------------------------------------------------------------------------------------------
