@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from reactor.errors import ReactorError
-from reactor.record.words import BATCH_LIMIT, EVENT_LIMIT, MESSAGE_LIMIT, Append, NewRecord, TooLarge
+from reactor.record.words import BATCH_LIMIT, EVENT_LIMIT, MESSAGE_LIMIT, Append, NewRecord, Row, TooLarge
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -94,6 +94,15 @@ def place_of(cursor: str) -> tuple[float, str]:
     except (ValueError, msgspec.MsgspecError) as error:
         said = f"{cursor!r:.80} is no cursor of a search"
         raise ReactorError(said, code="bad-cursor", fix="take the `cursor` of the page before") from error
+
+
+def damaged_row(run: str, created_at: float) -> Row:
+    """How a list shows a run whose record cannot be read: whoever asks for it is told more.
+
+    >>> damaged_row("shop:1", 0.0).status
+    'damaged'
+    """
+    return Row(run=run, reactor=run.partition(":")[0], status="damaged", created_at=created_at, ended_at=None, tags=(), index={})
 
 
 def has_text(text: str, run: str, index: Mapping[str, str]) -> bool:

@@ -10,7 +10,7 @@ import sqlite3
 import time
 from pathlib import Path
 from random import random
-from typing import Any, Literal, NamedTuple, TypeAlias, TypeVar
+from typing import Annotated, Any, Literal, NamedTuple, TypeAlias, TypeVar
 
 import msgspec
 
@@ -30,6 +30,10 @@ LOG = 64 << 20  # bytes that the log keeps on disk when it is empty
 
 BACKUP = "keep a copy of it, and bring back a backup"
 NO_TEXT = "Could not decode to UTF-8"  # the driver's words
+SPOILT = (msgspec.MsgspecError, sqlite3.OperationalError)  # … of which `is_damage` tells the second from all others
+
+Number: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=1 << 53)]  # whatever we count
+Moment: TypeAlias = Annotated[float, msgspec.Meta(ge=0.0, le=1e12)]  # seconds since the epoch
 
 # A record's head is what changes with every append, and narrow; what is written once lies in `bodies`, small columns first, so that a
 # list reads no big one. `due` and `token` exclude each other. An `events` row is one append: its last seq, and its events as msgpack.
@@ -189,9 +193,22 @@ def primary(error: sqlite3.Error) -> int:
     return (getattr(error, "sqlite_errorcode", None) or 0) & 0xFF
 
 
-def as_written(found: Any, declared: type[T]) -> T:
-    """What was found, if it is of the types that we write: SQLite lets any column hold anything. Raises msgspec.ValidationError."""
-    return msgspec.convert(found, declared)
+def as_written(found: Any, declared: type[T], of: object = None) -> T:
+    """What was found, if it is of the types that we write: SQLite lets any column hold anything. `of`: in which record.
+
+    Raises msgspec.ValidationError.
+    """
+    try:
+        return msgspec.convert(found, declared)
+    except msgspec.ValidationError as error:
+        if of is None:
+            raise
+        raise msgspec.ValidationError(f"the record of `{of!s:.200}`: {error}") from error
+
+
+def is_damage(error: BaseException) -> bool:
+    """Whether what was found is none that we write: what `as_written` says, or the driver of text that is none."""
+    return isinstance(error, msgspec.MsgspecError) or (isinstance(error, sqlite3.Error) and str(error).startswith(NO_TEXT))
 
 
 def _damaged(path: str, error: BaseException) -> StoreUnavailable:
@@ -223,7 +240,7 @@ FAILED = Meaning("SQLite failed", code="store-unavailable", fix="try again: noth
 
 def unavailable(path: str, error: BaseException) -> BaseException:
     """What a caller is told of an error: StoreUnavailable where SQLite failed, or others wrote to the file, else the error itself."""
-    if isinstance(error, msgspec.MsgspecError) or str(error).startswith(NO_TEXT):
+    if is_damage(error):
         return _damaged(path, error)
     if not isinstance(error, sqlite3.Error) or not primary(error):
         return error

@@ -27,7 +27,7 @@ from reactor.record.store import (
     Refused,
     Unread,
 )
-from reactor.stores.sqlite_file import as_written
+from reactor.stores.sqlite_file import Moment, Number, as_written
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -41,9 +41,13 @@ REOPENING = frozenset({"undo", "restart", "retry_rollback"})  # what a record th
 _encode = msgspec.msgpack.encode
 _events = msgspec.msgpack.Decoder(list[bytes])
 _texts = msgspec.msgpack.Decoder(tuple[str, ...])
-_MAIL: Any = tuple[MessageKind, bytes, int]
-_MADE: Any = tuple[str | None, float, int]
-_SNAPSHOT: Any = tuple[int, bytes] | None
+_MAIL: Any = tuple[MessageKind, bytes, Number]
+_MADE: Any = tuple[str | None, Moment, Number]
+_SNAPSHOT: Any = tuple[Number, bytes] | None
+_ROWS: Any = tuple[Number, bytes]
+_THERE: Any = tuple[int, str | None, Number, Moment | None] | None
+_KNOWN: Any = tuple[Number, int] | None
+_STANDS: Any = tuple[str | None, Number, str | None, int | None]
 
 
 # ---- create ---------------------------------------------------------------------------------------------------
@@ -53,7 +57,7 @@ def create(tx: Transaction, record: NewRecord) -> Created | Loaded | Literal["ex
     """The port's `create`."""
     there = tx.execute("SELECT token, created_at, fence FROM heads WHERE run = ?", (record.run,)).fetchone()
     if there is not None:
-        token, created_at, fence = as_written(there, _MADE)
+        token, created_at, fence = as_written(there, _MADE, record.run)
         if record.token is not None and token == record.token:
             return Created(created_at, fence)
         found = head_of(tx, record.run)
@@ -135,7 +139,10 @@ def append(tx: Transaction, asked: Append) -> Appended | Unread | Fenced | Behin
         _send(tx, asked)
     if asked.chunk is not None or asked.snapshot is not None or asked.reactor_version is not None:
         _replace(tx, record, asked)
-    tx.touch(asked.run)
+    if status == asked.status and not (asked.messages or asked.children or asked.ended or asked.release):
+        tx.plain += 1
+    else:
+        tx.touch(asked.run)
     return Appended(seq, bool(unread))
 
 
@@ -156,7 +163,7 @@ def _refusal(tx: Transaction, asked: Append) -> Appended | Unread | Fenced | Beh
     there = tx.execute("SELECT op, seq, token, mail > max(read, ?) FROM heads WHERE run = ?", (asked.read_up_to, asked.run)).fetchone()
     if there is None:
         return Fenced()
-    op, seq, token, unread = there
+    op, seq, token, unread = as_written(there, _STANDS, asked.run)
     if op == asked.op:
         return Appended(seq, bool(unread))
     if token != asked.token:
@@ -168,7 +175,7 @@ def _send(tx: Transaction, asked: Append) -> None:
     for child in asked.children:
         insert(tx, child)
     for run, message in asked.messages:
-        there = tx.execute("SELECT id, token, mail, ended_at FROM heads WHERE run = ?", (run,)).fetchone()
+        there = _there(tx, run)
         if there is not None and (there[3] is None or message.kind in REOPENING):
             _leave(tx, run, there[:3], message, moves=True)
 
@@ -187,13 +194,14 @@ def _replace(tx: Transaction, record: int, asked: Append) -> None:
 
 def deliver(tx: Transaction, run: str, message: Message, operation: str, *, moves: bool) -> Delivered | Refused:
     """The port's `deliver`."""
-    there = tx.execute("SELECT id, token, mail, ended_at FROM heads WHERE run = ?", (run,)).fetchone()
+    there = _there(tx, run)
     if there is None:
         return "gone" if buried(tx, run) else "unknown"
     record = there[0]
     known = tx.execute("SELECT number, moved FROM deliveries WHERE record = ? AND operation = ?", (record, operation)).fetchone()
     if known is not None:
-        return Delivered(known[0], bool(known[1]))
+        number, moved = as_written(known, _KNOWN, run)
+        return Delivered(number, bool(moved))
     if there[3] is not None and message.kind not in REOPENING:
         return "gone"
     if message.kind == "signal":
@@ -204,6 +212,11 @@ def deliver(tx: Transaction, run: str, message: Message, operation: str, *, move
     remembered = (record, operation, delivered.number, delivered.moved)
     tx.execute("INSERT INTO deliveries (record, operation, number, moved) VALUES (?, ?, ?, ?)", remembered)
     return delivered
+
+
+def _there(tx: Transaction, run: str) -> Any:
+    """What says whether a record takes a message."""
+    return as_written(tx.execute("SELECT id, token, mail, ended_at FROM heads WHERE run = ?", (run,)).fetchone(), _THERE, run)
 
 
 def _leave(tx: Transaction, run: str, there: tuple[int, str | None, int], message: Message, *, moves: bool) -> Delivered:
@@ -244,14 +257,14 @@ class Head(NamedTuple):
     status: str
     due: float | None
     token: str | None
-    fence: int
-    seq: int
+    fence: Number
+    seq: Number
     inputs: bytes
     elements: bytes
     chunk: bytes | None
     tags: bytes
-    created_at: float
-    ended_at: float | None
+    created_at: Moment
+    ended_at: Moment | None
 
     def loaded(self, snapshot: tuple[int, bytes] | None, events: Sequence[bytes], mail: Sequence[Message]) -> Loaded:
         """With these, all of it."""
@@ -264,7 +277,7 @@ class Head(NamedTuple):
 def head_of(tx: Transaction, run: str) -> Head | None:
     """All of a record that is one row."""
     found = tx.execute(HEAD, (run,)).fetchone()
-    return None if found is None else as_written(found, Head)
+    return None if found is None else as_written(found, Head, run)
 
 
 def load(tx: Transaction, run: str, after: int | None) -> Loaded | None:
@@ -274,18 +287,19 @@ def load(tx: Transaction, run: str, after: int | None) -> Loaded | None:
         return None
     snapshot = None
     if after is None:
-        snapshot = as_written(tx.execute("SELECT seq, state FROM snapshots WHERE record = ?", (head.id,)).fetchone(), _SNAPSHOT)
+        snapshot = as_written(tx.execute("SELECT seq, state FROM snapshots WHERE record = ?", (head.id,)).fetchone(), _SNAPSHOT, run)
     first = after if after is not None else snapshot[0] if snapshot else 0
     rows = tx.execute("SELECT seq, events FROM events WHERE record = ? AND seq > ? ORDER BY seq", (head.id, first))
-    return head.loaded(snapshot, _after(rows, run, first, head.seq), _mail(tx, head.id, 0))
+    return head.loaded(snapshot, _after(rows, run, first, head.seq), _mail(tx, head.id, run, 0))
 
 
 def _after(rows: Cursor, run: str, first: int, last: int) -> list[bytes]:
     """The events with a higher seq than `first`, of all rows that reach beyond it."""
     events: list[bytes] = []
     try:
-        for seq, data in rows:
-            some = _events.decode(as_written(data, bytes))
+        for row in rows:
+            seq, data = as_written(row, _ROWS)
+            some = _events.decode(data)
             events += some[max(0, first - (seq - len(some))) :]
     except msgspec.MsgspecError as error:
         raise _damaged(run) from error
@@ -301,9 +315,9 @@ def _damaged(run: str) -> StoreUnavailable:
 def mail(tx: Transaction, run: str, after: int) -> list[Message]:
     """The port's `mail`."""
     there = tx.execute("SELECT id FROM heads WHERE run = ?", (run,)).fetchone()
-    return [] if there is None else _mail(tx, there[0], after)
+    return [] if there is None else _mail(tx, there[0], run, after)
 
 
-def _mail(tx: Transaction, record: int, after: int) -> list[Message]:
+def _mail(tx: Transaction, record: int, run: str, after: int) -> list[Message]:
     rows = tx.execute("SELECT kind, body, number FROM mail WHERE record = ? AND number > ? ORDER BY number", (record, after))
-    return [Message(*as_written(row, _MAIL)) for row in rows]
+    return [Message(*as_written(row, _MAIL, run)) for row in rows]

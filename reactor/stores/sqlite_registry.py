@@ -8,7 +8,7 @@ import msgspec
 
 from reactor.record.keeping import root_of, takes_over
 from reactor.record.store import EARLY_KEPT, EARLY_LIMIT, ONCE_KEPT
-from reactor.stores.sqlite_file import as_written
+from reactor.stores.sqlite_file import Number, as_written
 
 if TYPE_CHECKING:
     from reactor.stores.sqlite_lanes import Transaction
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 _bodies = msgspec.msgpack.Decoder(list[bytes])
 _WAIT: Any = tuple[str, str, int, bytes] | None
 _WAITING: Any = tuple[str, str, int] | None
+_LYING: Any = list[tuple[Number, str | None, bytes]]
 
 EARLY = "FROM early WHERE scope = ? AND correlation = ? AND until > ?"
 OPEN = """
@@ -59,7 +60,8 @@ def keep_early(
     """The port's `keep_early`."""
     if find_waiting(tx, scope, correlation_id) is not None:
         return "open"
-    lying = tx.execute(f"SELECT number, delivery, body {EARLY} ORDER BY number", (scope, correlation_id, tx.now)).fetchall()
+    found = tx.execute(f"SELECT number, delivery, body {EARLY} ORDER BY number", (scope, correlation_id, tx.now)).fetchall()
+    lying = as_written(found, _LYING)
     if any(other == delivery_id and (other is not None or there == body) for _, other, there in lying):
         return "duplicate"
     if len(lying) >= EARLY_LIMIT:

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import sqlite3
+from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from reactor.record.standing import Due, SessionStanding, Standing
-from reactor.stores.sqlite_file import VERSION
+from reactor.stores.sqlite_file import VERSION, as_written
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
     from reactor.stores.sqlite_lanes import Transaction
 
 DUE = "SELECT reactor, place, count(*), min(due) FROM heads WHERE due <= ? GROUP BY reactor, place ORDER BY min(due)"
@@ -20,6 +23,8 @@ SELECT name, until, (SELECT count(*) FROM heads WHERE session = sessions.name) F
 UNION ALL
 SELECT session, 0.0, count(*) FROM heads WHERE session IS NOT NULL AND session NOT IN (SELECT name FROM sessions) GROUP BY session
 """
+_DUE: Any = tuple[str, str, int, float]
+_SESSION: Any = tuple[str, float, int]
 CHECKED = 256 << 20  # bytes of a file that is still looked through whole
 
 
@@ -37,9 +42,16 @@ def standing(tx: Transaction) -> Standing:
     """What is due, and who holds what."""
     return Standing(
         now=tx.now,
-        due=tuple(Due(*row) for row in tx.execute(DUE, (tx.now,))),
-        sessions=tuple(SessionStanding(*row) for row in tx.execute(SESSIONS)),
+        due=tuple(Due(*row) for row in _well(tx.execute(DUE, (tx.now,)), _DUE)),
+        sessions=tuple(SessionStanding(*row) for row in _well(tx.execute(SESSIONS), _SESSION)),
     )
+
+
+def _well(rows: Iterable[Any], declared: Any) -> Iterator[Any]:
+    """Those that are as they were written: damage is not counted, it is told of elsewhere."""
+    for row in rows:
+        with suppress(msgspec.ValidationError):
+            yield as_written(row, declared)
 
 
 def health(tx: Transaction, path: str) -> FileHealth:
