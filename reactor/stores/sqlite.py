@@ -17,7 +17,7 @@ from reactor.record.store import HERE
 from reactor.stores import sqlite_finding, sqlite_owning, sqlite_records, sqlite_registry, sqlite_standing
 from reactor.stores.sqlite_file import SYNCHRONOUS, Durability
 from reactor.stores.sqlite_lanes import Reader, Transaction
-from reactor.stores.sqlite_writer import Writer
+from reactor.stores.sqlite_quick import QuickWriter
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -42,13 +42,14 @@ if TYPE_CHECKING:
     from reactor.stores.sqlite_standing import FileHealth
 
 PATIENCE = 10.0  # seconds
+SMALL = 16 << 10  # bytes of an append that does not keep the loop
 DROPPED = 50  # runs in one commit, so that nobody waits long behind it
 
 
 class _Lanes:
     """The two threads that every method asks."""
 
-    _writer: Writer
+    _writer: QuickWriter
     _reader: Reader
 
 
@@ -79,7 +80,9 @@ class _Records(_Lanes):
     async def append(self, append: Append) -> Appended | Unread | Fenced | Behind:
         """As the port says."""
         check_append(append)
-        return await self._writer.do(sqlite_records.append, append)
+        if append.children or append.messages or append.chunk is not None or sum(map(len, append.events)) > SMALL:
+            return await self._writer.do(sqlite_records.append, append)
+        return await self._writer.quickly(sqlite_records.append, append)
 
     async def deliver(self, run: str, message: Message, *, moves: bool, operation: str) -> Delivered | Refused:
         """As the port says."""
@@ -209,7 +212,7 @@ class SqliteStore(_Records, _Registry, _Operations):
     ('Created', 1)
     """
 
-    def __init__(self, path: str, writer: Writer, reader: Reader) -> None:
+    def __init__(self, path: str, writer: QuickWriter, reader: Reader) -> None:
         self.path = path
         self._writer = writer
         self._reader = reader
@@ -233,7 +236,7 @@ class SqliteStore(_Records, _Registry, _Operations):
             raise ReactorError(f"there is no durability {durability!r}", code="bad-durability", known=tuple(SYNCHRONOUS))
         name = os.fspath(path)
         reader = Reader(name, clock, patience)
-        store = cls(name, Writer(reader, clock, durability, patience), reader)
+        store = cls(name, QuickWriter(reader, clock, durability, patience), reader)
         await store._writer.open()
         try:
             await store._reader.open()

@@ -24,7 +24,7 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 STOP: Any = None
-
+NOBODY: Any = None  # waits for it
 
 Change = tuple[str, str]  # a record, and the session that changed it, where it was its own
 
@@ -69,17 +69,49 @@ class Watcher:
                 self.loop.call_exception_handler({"message": "a watcher of a store failed", "exception": error})
 
 
+_COMMIT: Any = tuple[int, float]
+
+
 class Transaction:
     """What work sees: SQL, the time of its commit, and where to say which records changed."""
 
-    __slots__ = ("by", "execute", "fence", "now", "touched")
+    __slots__ = ("_last", "_time", "by", "execute", "fence", "plain", "touched")
 
-    def __init__(self, execute: Callable[..., sqlite3.Cursor]) -> None:
+    def __init__(self, execute: Callable[..., sqlite3.Cursor], time: Callable[[float], float]) -> None:
         self.execute = execute
-        self.now = 0.0
+        self._time = time  # now, where that was the last commit's
+        self._last: tuple[int, float] | None = None  # number of the last commit, and the time of this one: read where it is asked for
+        self.plain = 0  # things done that nobody is told of
         self.fence = 0  # the highest that this process gave: higher than any that a file knows that went back in time
         self.by = ""  # the session that does the present work, where it is one's own
         self.touched: list[Change] = []
+
+    def begin(self) -> None:
+        """Nothing was read or done."""
+        self._last = None
+        self.plain = 0
+        self.touched = []
+
+    @property
+    def now(self) -> float:
+        """Its time, in seconds since the epoch."""
+        return (self._last or self._read())[1]
+
+    @property
+    def number(self) -> int:
+        """The last commit's."""
+        return (self._last or self._read())[0]
+
+    @property
+    def has_read(self) -> bool:
+        """Whether anything asked for its time."""
+        return self._last is not None
+
+    def _read(self) -> tuple[int, float]:
+        found = self.execute("SELECT number, at FROM commits ORDER BY number DESC LIMIT 1").fetchone()
+        number, at = as_written(found or (0, 0.0), _COMMIT)
+        self._last = number, self._time(at)
+        return self._last
 
     def touch(self, run: str) -> None:
         """A record changed."""
@@ -120,9 +152,12 @@ class Lane:
 
         Raises StoreUnavailable.
         """
+        return self._ask(work, arguments)
+
+    def _ask(self, work: Callable[..., Any], arguments: tuple[Any, ...]) -> asyncio.Future[Any]:
         if self._closed:
             raise closed(self.path)
-        future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         self._queue.put(Asked(work, arguments, future))
         return future
 
@@ -164,7 +199,7 @@ class Lane:
         left = []
         while not self._queue.empty():
             asked = self._queue.get_nowait()
-            if asked is not STOP:
+            if asked is not STOP and asked.future is not NOBODY:
                 left.append(asked.future)
         self._answer([Answered(future, None, unavailable(self.path, error)) for future in left])
         self._gone.set_result(None)
@@ -193,14 +228,23 @@ class Lane:
             self._stopping = True
         return asked
 
-    def _answer(self, answers: list[Answered], watchers: Iterable[Watcher] = (), changes: list[Change] | None = None) -> None:
-        """Wake each loop once, for all its answers and its news."""
+    def _answer(
+        self,
+        answers: list[Answered],
+        watchers: Iterable[Watcher] = (),
+        changes: list[Change] | None = None,
+        here: asyncio.AbstractEventLoop | None = None,
+    ) -> None:
+        """Wake each loop once, for all its answers and its news; the one `here` is awake."""
         loops: dict[asyncio.AbstractEventLoop, tuple[list[Answered], list[Watcher]]] = {}
         for answer in answers:
             loops.setdefault(answer.future.get_loop(), ([], []))[0].append(answer)
         for watcher in watchers:
             loops.setdefault(watcher.loop, ([], []))[1].append(watcher)
         for loop, (given, told) in loops.items():
+            if loop is here:
+                _settle(given, told, changes)
+                continue
             with suppress(RuntimeError):  # a loop that was closed awaits nothing
                 loop.call_soon_threadsafe(_settle, given, told, changes)
 
@@ -215,17 +259,26 @@ class Reader(Lane):
     def __init__(self, path: str, clock: Callable[[], float], patience: float) -> None:
         super().__init__(path, clock)
         self._patience = patience
+        self.folding = False  # the disk is at work for a while
 
     def _connect(self) -> None:
         self._connection = connect_reading(self.path, self._patience)
-        self._transaction = Transaction(self._connection.cursor().execute)
+        self._transaction = Transaction(self._connection.cursor().execute, self._time)
+
+    def fold(self) -> None:
+        """Have what lies in the log folded into the file, behind what was asked before; nobody waits for it, nor for who writes."""
+        self.folding = True
+        self._queue.put(Asked(fold, (), NOBODY))
 
     def _perform(self, asked: Asked) -> None:
         execute = self._transaction.execute
+        if asked.work is fold:
+            fold(self._transaction)
+            self.folding = False
+            return
         try:
             execute("BEGIN")
-            stored = execute("SELECT at FROM commits ORDER BY number DESC LIMIT 1").fetchone()
-            self._transaction.now = self._time(as_written(stored[0], float) if stored else 0.0)
+            self._transaction.begin()
             answer = Answered(asked.future, asked.work(self._transaction, *asked.arguments), None)
         except BaseException as error:  # noqa: BLE001  # its caller is told
             answer = Answered(asked.future, None, unavailable(self.path, error))
@@ -248,6 +301,12 @@ def _settle(answers: list[Answered], watchers: list[Watcher], changes: list[Chan
 
 def nothing(_transaction: Transaction) -> None:
     """Only to see that the lane is there."""
+
+
+def fold(transaction: Transaction) -> None:
+    """Fold the log into the file as far as nobody needs it; what fails is tried again with the next."""
+    with suppress(sqlite3.Error):
+        transaction.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
 
 
 def closed(path: str) -> StoreUnavailable:

@@ -139,7 +139,10 @@ def append(tx: Transaction, asked: Append) -> Appended | Unread | Fenced | Behin
         _send(tx, asked)
     if asked.chunk is not None or asked.snapshot is not None or asked.reactor_version is not None:
         _replace(tx, record, asked)
-    tx.touch(asked.run)
+    if status == asked.status and not (asked.messages or asked.children or asked.ended or asked.release):
+        tx.plain += 1
+    else:
+        tx.touch(asked.run)
     return Appended(seq, bool(unread))
 
 

@@ -9,11 +9,12 @@ import sqlite3
 import time
 from contextlib import suppress
 from queue import Empty
-from typing import TYPE_CHECKING, Any
+from threading import Lock
+from typing import TYPE_CHECKING
 
 import msgspec
 
-from reactor.stores.sqlite_file import Durability, about, as_written, connect, is_busy, unavailable
+from reactor.stores.sqlite_file import CHECKPOINT, Durability, about, as_written, connect, is_busy, unavailable
 from reactor.stores.sqlite_lanes import STOP, Answered, Asked, Change, Lane, Reader, Transaction, Watcher, nothing
 
 if TYPE_CHECKING:
@@ -25,9 +26,11 @@ FAIR = 0.020  # seconds that we write without a break; then others get a turn
 TURN = 0.001  # seconds
 LOOK = (0.005, 0.025)  # seconds between two looks for what others wrote: after some came, when all is quiet
 KEPT = 1024  # commits that are remembered for those who look
+LEAST = 2  # pages that a commit writes, and each thing in it, about
+
+Done = tuple[list[Answered], "list[Change] | None"]  # what is answered, and what of it is news to who watches
 
 _runs = msgspec.msgpack.Decoder(list[str])
-_COMMIT: Any = tuple[int, float]
 
 
 class Writer(Lane):
@@ -43,6 +46,8 @@ class Writer(Lane):
         self._pace = LOOK[0]
         self._version = -1  # SQLite's: changes when another connection commits
         self._rested = 0.0  # when others last had a turn
+        self._logged = 0  # pages in the log, about, since it was last folded
+        self.hold = Lock()  # of the connection: a thread may also lend it
 
     def watch(self, changed: Callable[[str], None], besides: str) -> Callable[[], None]:
         """Tell this of every record that changes, but by the session `besides`, until what is returned is called."""
@@ -62,54 +67,48 @@ class Writer(Lane):
     def _connect(self) -> None:
         self._connection = connect(self.path, self._durability, self._patience)
         self._execute = self._connection.cursor().execute
-        self._transaction = Transaction(self._execute)
-        self._seen = self._newest()[0]
+        self._transaction = Transaction(self._execute, self._time)
+        self._seen = self._transaction.number
 
     def _leave(self) -> None:
         """The last of a process folds the log into the file: it must not be one that only reads."""
         self._reader.wait()
         super()._leave()
 
-    def _newest(self) -> tuple[int, float]:
-        """Number and time of the last commit."""
-        found = self._execute("SELECT number, at FROM commits ORDER BY number DESC LIMIT 1").fetchone()
-        newest: tuple[int, float] = as_written(found or (0, 0.0), _COMMIT)
-        return newest
-
     # ---- writing ----------------------------------------------------------------------------------------------
 
     def _perform(self, asked: Asked) -> None:
+        with self.hold:
+            done = self._done([asked])
+        for answers, changes in done:  # nobody who is woken by them finds it held
+            self._answer(answers, self._watchers if changes else (), changes)
+
+    def _done(self, group: list[Asked]) -> list[Done]:
         """One transaction for this and what came meanwhile. Where it fails, each is tried alone: one's failure is not another's."""
-        group = [asked]
         try:
-            answers = self._together(group)
+            return [self.together(group)]
         except BaseException as error:  # noqa: BLE001  # their callers are told
-            self._undo_all()
+            self.undo_all()
             if len(group) > 1 and not (isinstance(error, sqlite3.Error) and is_busy(error)):
-                for one in group:
-                    self._alone(one)
-                return
-            self._answer([Answered(one.future, None, unavailable(self.path, error)) for one in group])
-            return
-        self._news(answers)
+                return [self._alone(one) for one in group]
+            return [([Answered(one.future, None, unavailable(self.path, error)) for one in group], None)]
 
-    def _alone(self, asked: Asked) -> None:
+    def _alone(self, asked: Asked) -> Done:
         try:
-            answers = self._together([asked], more=False)
+            return self.together([asked], more=False)
         except BaseException as error:  # noqa: BLE001  # its caller is told
-            self._undo_all()
-            self._answer([Answered(asked.future, None, unavailable(self.path, error))])
-            return
-        self._news(answers)
+            self.undo_all()
+            return [Answered(asked.future, None, unavailable(self.path, error))], None
 
-    def _together(self, group: list[Asked], *, more: bool = True) -> list[Answered]:
-        """Do all of a group, and of what comes until it is full; it is durable when this returns."""
-        self._begin()
+    def together(self, group: list[Asked], *, more: bool = True, waits: bool = True) -> Done:
+        """Do all of a group, and of what comes until it is full; it is durable when this returns. Who does this holds `hold`."""
+        if waits:
+            self._begin()
+        else:
+            self._execute("BEGIN IMMEDIATE")
         began = time.monotonic()
         transaction = self._transaction
-        number, at = self._newest()
-        transaction.now = self._time(at)
-        transaction.touched = []
+        transaction.begin()
         before = self._connection.total_changes
         answers = []
         for asked in group:  # it grows meanwhile
@@ -117,14 +116,20 @@ class Writer(Lane):
             answers.append(Answered(asked.future, asked.work(transaction, *asked.arguments), None))
             if more and time.monotonic() - began < GROUP and (another := self._waiting()) is not None:
                 group.append(another)
-        others = self._written_by_others(number) if self._watchers and number != self._seen else []
-        if self._connection.total_changes != before:
-            number += 1
-            self._remember(number)  # what is ours: an echo of others would come back to them, and to us from them, for ever
+        is_news = len(group) > transaction.plain and self._connection.total_changes != before
+        others = self._written_by_others(transaction.number) if self._watchers and (is_news or transaction.has_read) else []
+        if is_news:
+            self._remember(transaction.number + 1)  # what is ours: an echo of others would come back to us from them, for ever
         transaction.touched += others
         self._execute("COMMIT")
-        self._seen = number
-        return answers
+        if is_news or transaction.has_read:
+            self._seen = transaction.number + is_news
+        self._logged += LEAST + LEAST * len(group)
+        if self._logged >= CHECKPOINT:
+            self._logged = 0
+            self._reader.fold()
+        touched = transaction.touched
+        return answers, list(dict.fromkeys(touched)) if touched and self._watchers else None
 
     def _remember(self, number: int) -> None:
         """Keep this commit, for the clock and for those who look."""
@@ -157,15 +162,10 @@ class Writer(Lane):
             time.sleep(about(TURN))
             self._rested = time.monotonic()
 
-    def _undo_all(self) -> None:
+    def undo_all(self) -> None:
+        """Nothing of a transaction that failed was written."""
         with suppress(sqlite3.Error):  # SQLite may have done it
             self._execute("ROLLBACK")
-
-    def _news(self, answers: list[Answered]) -> None:
-        """Answer, and tell whoever watches."""
-        touched = self._transaction.touched
-        watchers = self._watchers if touched else ()
-        self._answer(answers, watchers, list(dict.fromkeys(touched)) if watchers else None)
 
     # ---- looking for others ------------------------------------------------------------------------------------
 
@@ -187,11 +187,13 @@ class Writer(Lane):
     def _look(self) -> None:
         """Tell of what others committed since we last knew."""
         try:
-            version = self._execute("PRAGMA data_version").fetchone()[0]
-            changes = []
-            if version != self._version:
-                number = self._newest()[0]
-                changes, self._seen, self._version = self._written_by_others(number), number, version
+            with self.hold:
+                version = self._execute("PRAGMA data_version").fetchone()[0]
+                changes = []
+                if version != self._version:
+                    self._transaction.begin()
+                    number = self._transaction.number
+                    changes, self._seen, self._version = self._written_by_others(number), number, version
         except (sqlite3.Error, msgspec.MsgspecError):
             changes = []  # the file cannot be read now: whoever writes is told
         self._pace = LOOK[0] if changes else min(self._pace * 1.3, LOOK[1])
@@ -199,6 +201,8 @@ class Writer(Lane):
             self._answer([], self._watchers, list(dict.fromkeys(changes)))
 
     def _written_by_others(self, number: int) -> list[Change]:
+        if number == self._seen:
+            return []
         rows = self._execute("SELECT runs FROM commits WHERE number > ? AND number <= ?", (self._seen, number)).fetchall()
         found: list[Change] = []
         for (runs,) in rows:

@@ -42,7 +42,7 @@ async def test_one_that_is_alone_has_a_commit_of_its_own(path):
         claimed = await driven(store)
         before = commits(path)
         for seq in range(5):
-            await store.append(append_of(claimed, seq, b"event"))
+            await store.append(append_of(claimed, seq, b"event", status=("rolling_back", "running")[seq % 2]))
         assert commits(path) == before + 5
 
 
@@ -51,9 +51,9 @@ async def test_those_that_come_together_share_a_commit(path):
     async with opened(path) as store:
         runs = [await driven(store, f"shop:{number}") for number in range(100)]
         before = commits(path)
-        answers = await queued(store, [store.append(append_of(claimed, 0, b"event")) for claimed in runs])
+        answers = await queued(store, [store.append(append_of(claimed, 0, b"event", status="rolling_back")) for claimed in runs])
         assert all(isinstance(answer, Appended) for answer in answers)
-        assert commits(path) - before <= FULL_GROUP
+        assert 1 <= commits(path) - before <= FULL_GROUP
 
 
 async def test_what_changes_nothing_commits_nothing(path):
