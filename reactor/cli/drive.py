@@ -16,10 +16,13 @@ from typing import TYPE_CHECKING, Any, Self, TypeAlias
 from reactor.cli.apps import keys
 from reactor.cli.asking import tell_end
 from reactor.cli.following import follow
-from reactor.cli.stores import is_kept
+from reactor.cli.stores import file_of, is_kept, opened
+from reactor.cli.text import clean
+from reactor.define.reactor import definition_of
 from reactor.engine import Engine
 from reactor.errors import WrongState
 from reactor.run.failures import secret_texts
+from reactor.run.view import HEAD
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -50,6 +53,7 @@ async def drive(reactor: Reactor, board: Board, report: Report, kept: Kept) -> O
     Raises `ReactorError` where it cannot begin.
     """
     with Interrupts(report, is_kept=is_kept(kept.url)) as interrupts:  # around the engine: its closing can be aborted too
+        await _tell_of_another(report, kept, definition_of(type(reactor)).name)
         engine = Engine(kept.url, reactors=[type(reactor)], sweep=False, keys=keys(), plain_secrets=kept.plain_secrets)
         async with engine:
             run: Run[Any] = await engine.start(reactor, id=kept.run_id)  # type: ignore[arg-type]  # any reactor has an output
@@ -64,6 +68,17 @@ async def drive(reactor: Reactor, board: Board, report: Report, kept: Kept) -> O
                 return None
             await tell_end(report, outcome, secret_texts(reactor))
     return outcome
+
+
+async def _tell_of_another(report: Report, kept: Kept, name: str) -> None:
+    """Say why nothing may happen for a while: another process has the run, or had it when it died."""
+    file = file_of(kept.url)
+    if kept.run_id is None or not is_kept(kept.url) or (file is not None and not file.exists()):
+        return
+    async with opened(kept.url) as store:
+        loaded = await store.load(f"{name}:{kept.run_id}", after=HEAD)
+    if loaded is not None and loaded.token is not None:
+        report.notice(f"{clean(loaded.run)} is another process's: it goes on there, or here when the lease of that one has run out")
 
 
 class Interrupts:

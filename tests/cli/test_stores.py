@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from tests.cli.filling import SHOP
+from tests.cli.filling import SHOP, waiting_for
 
 GREET = """
     from reactor import Reactor, step
@@ -54,6 +54,31 @@ def test_a_run_is_kept_where_nothing_is_said(folder):
     done = folder.reactor("run", "app:Greet", "name=bob", "--id", "1", "-q")
     assert (done.returncode, done.stdout) == (2, "")
     assert "[run-conflict] Greet:1 exists with other inputs" in done.stderr
+
+
+def test_a_run_that_another_process_has(folder):
+    """Whoever asks for it again is told why nothing happens, and shown how it goes on there."""
+    text = """
+        import asyncio
+        from pathlib import Path
+        from reactor import Reactor, step
+
+        class Slow(Reactor):
+            @step
+            async def output(self) -> str:
+                while not Path("go").exists():
+                    await asyncio.sleep(0.02)
+                return "done"
+    """
+    folder.write("app.py", text)
+    first = folder.begin("run", "app:Slow", "--id", "1")
+    waiting_for(first, "started")
+    second = folder.begin("run", "app:Slow", "--id", "1")
+    said = waiting_for(second, "is another process's")
+    folder.write("go", "")
+    assert all(process.communicate()[0].endswith('"done"\n') for process in (first, second))
+    assert (first.returncode, second.returncode) == (0, 0)
+    assert said.startswith("Slow:1 is another process's: it goes on there")
 
 
 def test_memory_keeps_nothing(folder):
