@@ -26,6 +26,7 @@ from reactor.run.session import FOREVER, Session
 from reactor.run.shielding import shielded
 from reactor.run.site import SETTLE, Site
 from reactor.run.slots import Slots
+from reactor.run.wiring import Wiring
 from reactor.stores import sqlite_url
 
 if TYPE_CHECKING:
@@ -355,6 +356,11 @@ class Engine:
         )
 
     # ---- inside -----------------------------------------------------------------------------------------------
+
+    @property
+    def wiring(self) -> Wiring:
+        """What it was made of, open or not: its store's URL, the reactors that it drives, who opens secrets."""
+        return Wiring(self._url, tuple(dict.fromkeys(self._served.values())), self._sealer)
 
     def _open_host(self) -> Host:
         if self._host is None or self._closing:

@@ -160,6 +160,19 @@ async def test_an_engine_that_is_not_open():
     await refused()
 
 
+def test_whoever_looks_from_outside_learns_what_it_was_made_of():
+    """Open or not; a reactor with an alias is one."""
+
+    class Renamed(Reactor, name="shipping", aliases=("sending",)):
+        @step
+        async def output(self) -> int:
+            return 1
+
+    url, served, sealer = Engine("sqlite:///nowhere/runs.db", reactors=[Renamed], plain_secrets=True).wiring
+    assert (url, served, sealer.plain, sealer.seals) == ("sqlite:///nowhere/runs.db", (Renamed,), True, False)
+    assert Engine().wiring[:2] == ("memory://", ())
+
+
 async def test_it_is_opened_once(engine):
     """And shared."""
     with pytest.raises(WrongState, match="open already") as raised:

@@ -130,6 +130,12 @@ def test_the_front_door_changes_on_purpose_only():
     assert all(hasattr(reactor, name) for name in FACE)
 
 
+def test_no_room_reads_another_rooms_private_parts():
+    """An underscore is a promise. The command line looks at everything, and needs nothing of what is private."""
+    mine = [path for path in (PACKAGE / "cli").glob("*.py") if "SLF001" in path.read_text(encoding="utf-8")]
+    assert not mine, "whoever needs something of another room asks that room to offer it"
+
+
 # ---- words ----------------------------------------------------------------------------------------------------
 
 USED = {  # avoided words that also have an honest meaning of their own

@@ -86,7 +86,7 @@ def load_app(said: str) -> App:
     if isinstance(found, type) and issubclass(found, Reactor) and found is not Reactor:
         return App(said, (found,))
     if isinstance(found, Engine):
-        return App(said, tuple(dict.fromkeys(found._served.values())), found)  # noqa: SLF001  # a guest of every room
+        return App(said, found.wiring.reactors, found)
     kind = f"the class {clean(found.__name__, 60)}" if isinstance(found, type) else f"an object of type {clean(type(found).__name__, 60)}"
     raise Problem(f"{clean(said)} is {kind}", FORM, "fix: name a Reactor class, or an Engine with its `reactors`", code="not-an-app")
 
@@ -115,7 +115,7 @@ def store_of(app: App | None, said: str | None) -> str:
     """The URL of the store that a command means. Raises `Problem` where an engine's own and the one that was said differ."""
     if app is None or app.engine is None:
         return said or DEFAULT
-    own = app.engine._url  # noqa: SLF001  # a guest of every room
+    own = app.engine.wiring.url
     if said is not None and said != own:
         raise Problem(f"{clean(app.said)} is an engine with a store of its own", "fix: leave out --store (and REACTOR_STORE)", code="usage")
     return own
@@ -131,7 +131,7 @@ def engine_for(app: App, url: str, *, plain_secrets: bool, observers: Sequence[A
 def sealer_for(app: App | None = None) -> Sealer:
     """Who opens what is secret in a record, so that it can be masked: the author's engine, or the keys of REACTOR_KEYS."""
     if app is not None and app.engine is not None:
-        return app.engine._sealer  # noqa: SLF001  # a guest of every room
+        return app.engine.wiring.sealer
     given = keys()
     return Sealer(given, plain=True, cipher=importlib.import_module("reactor.record.aesgcm").AesGcm if given else None)
 
