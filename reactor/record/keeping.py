@@ -13,6 +13,7 @@ from reactor.record.words import BATCH_LIMIT, EVENT_LIMIT, MESSAGE_LIMIT, Append
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+DAMAGED = "damaged"  # the status of a run whose own cannot be read
 _PLACE = msgspec.msgpack.Decoder(tuple[float, str])
 
 
@@ -102,7 +103,7 @@ def damaged_row(run: str, created_at: float) -> Row:
     >>> damaged_row("shop:1", 0.0).status
     'damaged'
     """
-    return Row(run=run, reactor=run.partition(":")[0], status="damaged", created_at=created_at, ended_at=None, tags=(), index={})
+    return Row(run=run, reactor=run.partition(":")[0], status=DAMAGED, created_at=created_at, ended_at=None, tags=(), index={})
 
 
 def has_text(text: str, run: str, index: Mapping[str, str]) -> bool:

@@ -29,7 +29,7 @@ from reactor.record.store import (
     Served,
     Unread,
 )
-from reactor.stores.redis_ground import Ground, damaged, understood
+from reactor.stores.redis_ground import Ground, damaged, read_each, understood
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Iterable, Mapping, Sequence
@@ -111,17 +111,18 @@ class RedisRecords(Ground):
         asked: Mapping[str, asyncio.Future[Any]],
     ) -> list[Claimed] | None:
         """What the shards answered, in the order that was wanted. Raises StoreUnavailable only where none of them did."""
+        errors = [error for future in asked.values() if (error := future.exception()) is not None]
         answers = [future.result() for future in asked.values() if future.exception() is None]
         for shard, future in asked.items():
-            if future.exception() is not None:
+            error = future.exception()
+            if error is not None and not getattr(error, "is_damage", False):
                 self._give_back(shard, token, [run for run, _ in shards[shard]])
         if not answers:
-            raise StoreUnavailable("Redis gave no claim") from next(iter(asked.values())).exception()
+            raise errors[0]
         if all(answer is None for answer in answers):
             return None
         got = {run: (reactor, fence) for answer in answers for run, reactor, fence in answer or ()}
-        with understood("a claim"):
-            return [_claimed(run, got[run][0], got[run][1], token) for run in wanted if run in got]
+        return list(read_each("a claim", [(run, *got[run], token) for run in wanted if run in got], _claimed))
 
     async def held(self, session: str) -> Sequence[Claimed]:
         """As the port says. A claim that went wrong is not among them: it is given back first."""
@@ -129,8 +130,7 @@ class RedisRecords(Ground):
         if self._giving_back:
             await asyncio.wait(self._giving_back)
         answers = await self._all("held", (session,))
-        with understood("a claim"):
-            return [_claimed(run, reactor, fence, token.decode()) for found in answers for run, reactor, fence, token in found]
+        return list(read_each("a claim", [one for found in answers for one in found], _claimed))
 
     async def refuse(self, run: str, token: str, fingerprint: str) -> bool:
         """As the port says."""
@@ -275,9 +275,9 @@ def _more(append: Append) -> list[Any]:
     return [*version, int(append.chunk is not None), append.chunk or b"", *snapshot, len(append.children), *children, *messages]
 
 
-def _claimed(run: bytes, reactor: bytes, fence: int, token: str) -> Claimed:
+def _claimed(run: bytes, reactor: bytes, fence: int, token: str | bytes) -> Claimed:
     name = run.decode()
-    return Claimed(name, root_of(name), unsized(reactor)[0], token, fence)
+    return Claimed(name, root_of(name), unsized(reactor)[0], token if isinstance(token, str) else token.decode(), int(fence))
 
 
 def _messages(last: int, messages: Sequence[bytes]) -> tuple[Message, ...]:

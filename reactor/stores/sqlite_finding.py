@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
-from reactor.record.keeping import cursor_of, damaged_row
+from reactor.record.keeping import DAMAGED, cursor_of, damaged_row
 from reactor.record.store import Row
 from reactor.stores.sqlite_file import Moment, as_written, is_damage
 from reactor.stores.sqlite_records import labels
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from reactor.stores.sqlite_lanes import Transaction
 
 SHOWN = "run, reactor, status, created_at, ended_at, tags, indexed"
-DAMAGED = "damaged"  # as what runs are counted whose status cannot be read
 LAST = 0x10FFFF  # the highest character
 SURROGATES = range(0xD800, 0xE000)  # no characters
 

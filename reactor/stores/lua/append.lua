@@ -33,17 +33,22 @@ local flags, count = A[6], A[9]
 if unread == 1 and flags ~= '' then
   return {'u'}
 end
-if count == '1' then
-  call('RPUSH', P .. 'e:' .. run, A[10])
-elseif count == '2' then
-  call('RPUSH', P .. 'e:' .. run, A[10], A[11])
-else
-  for first = 10, 9 + count, 1000 do
-    call('RPUSH', P .. 'e:' .. run, unpack(A, first, math.min(first + 999, 9 + count)))
-  end
-end
 local length = seq + count
-call('HSET', r, 'o', A[4] .. length)
+
+local function write()
+  if count == '1' then
+    call('RPUSH', P .. 'e:' .. run, A[10])
+  elseif count == '2' then
+    call('RPUSH', P .. 'e:' .. run, A[10], A[11])
+  else
+    for first = 10, 9 + count, 1000 do
+      call('RPUSH', P .. 'e:' .. run, unpack(A, first, math.min(first + 999, 9 + count)))
+    end
+  end
+  call('HSET', r, 'o', A[4] .. length)
+end
+
 if h[3] == A[5] and last == read_to and flags == '' and #A == 9 + count then
+  write()
   return 1 -- nobody is told of what changes nothing but the events: who follows them looks again while the run goes on
 end

@@ -47,6 +47,13 @@ local function reactor_of(l)
   return length .. l:sub(#length + 1, #length + tonumber(length:sub(1, -2)))
 end
 
+-- Before anything is written of it: whoever asks is told that it is damaged.
+local function see_that_it_is_sound(status, l, version, created, signals)
+  if not (status and l and reactor_of(l) and tonumber(version) and tonumber(created) and tonumber(signals)) then
+    error('damaged')
+  end
+end
+
 local function list_run(run, l, status, created, way)
   local name = reactor_of(l) .. status
   if way > 0 then
@@ -76,6 +83,13 @@ end
 local function alive(session, now)
   local until_ = call('ZSCORE', P .. 'z', session)
   return until_ and tonumber(until_) > now
+end
+
+-- Where many runs are looked at, one that others have written to is left out: no other may wait for it.
+local function each(runs, act)
+  for _, run in ipairs(runs) do
+    pcall(act, run)
+  end
 end
 
 local function disown(run, token)
