@@ -1,7 +1,9 @@
 """The lease of one process: all its claims are this session's, renewed once for all its runs, on the store's clock.
 
 Two thirds of a lease after the last renewal no call begins until the next one succeeds: the loop may have been blocked, the store
-away. What began goes on: only a changed token says that another has the run.
+away. What began goes on: only a changed token says that another has the run. After that nothing is claimed for a lease. Where each
+renewal takes so long that none is in time, that is the first such lease: whoever waited on, for as long as it is slow, would take up
+nothing that a killed process left.
 """
 
 from __future__ import annotations
@@ -29,6 +31,7 @@ class Session:
         self._clock = clock
         self._renewed = clock()
         self._claims_after = clock()  # after an outage nobody claims what merely expired
+        self._is_late = False  # the last renewal came later than a lease allows
         self._renewals = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._closed = False
@@ -78,8 +81,11 @@ class Session:
         asked = self._clock()
         if not await self.store.renew(self.id):
             await self.store.open_session(self.id, self.lease)
-        if self._clock() - self._renewed >= self.lease * 2 / 3:  # the store was away, or the loop blocked
-            self.doubt()
+        silent = self._clock() - self._renewed
+        was_late, self._is_late = self._is_late, silent >= self.lease * 2 / 3
+        if self._is_late:  # the store was away, or the loop blocked
+            if not was_late or silent >= 2 * self.lease:  # else both are slow, and were: a full lease has to be enough
+                self.doubt()
             if self.lapsed is not None:
                 await self.lapsed()
         self._renewed = max(self._renewed, asked)

@@ -345,3 +345,25 @@ async def test_a_word_that_comes_while_nothing_was_found_yet_is_heeded(url):
         async with asyncio.timeout(20):
             while await run.status() != "undone":  # noqa: ASYNC110  # no word says so to one who does not wait
                 await asyncio.sleep(0.01)
+
+
+# ---- a slow store -----------------------------------------------------------------------------------------------------------
+
+
+async def test_what_a_killed_process_left_is_taken_up_where_each_renewal_is_late(url):
+    """A loaded machine, a slow disk: a renewal takes longer than the lease allows for, always, and no outage is behind that."""
+    await begun_elsewhere(url)
+    GATE[0].set()
+
+    async def slow(renew, session):
+        await asyncio.sleep(LEASE / 2)
+        return await renew(session)
+
+    async with Watched(url) as engine:
+        engine.around["renew"] = slow
+        store = engine._host.store
+        await store.open_session("killed", 4 * LEASE)
+        for name in ("adds:it", "adds:it/each#0", "adds:it/each#1"):
+            assert await store.claim_run("killed", name) is not None
+        async with asyncio.timeout(20):
+            assert await (await engine.get(Adds, "it")).result() == 23

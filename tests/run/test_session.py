@@ -18,9 +18,11 @@ class Shaky(MemoryStore):
 
     is_away = False
     renewals = 0
+    takes = 0.0
 
     async def renew(self, session):
         """Unless it is away."""
+        await asyncio.sleep(self.takes)
         if self.is_away:
             raise StoreUnavailable("away")
         self.renewals += 1
@@ -94,6 +96,42 @@ async def test_after_an_outage_nobody_claims_what_merely_expired(store, session)
     assert not session.may_claim
     await asyncio.sleep(2)
     assert session.may_claim
+
+
+async def test_where_all_is_slow_what_expired_is_claimed_after_a_lease(store, session):
+    """Each renewal comes too late, and none tells of an outage of its own: a process that waited on would take up nothing, ever."""
+    store.takes = LEASE / 2
+    await asyncio.sleep(LEASE)
+    assert not session.may_claim
+    await asyncio.sleep(2 * LEASE)
+    assert session.may_claim
+    assert await session.claims()
+
+
+async def test_an_outage_of_a_slow_store_is_an_outage(store, session):
+    """It is told from slowness by its length."""
+    store.takes = LEASE / 2
+    await asyncio.sleep(4 * LEASE)
+    assert session.may_claim
+    store.is_away = True
+    await asyncio.sleep(2 * LEASE)
+    store.is_away = False
+    await asyncio.wait_for(session.ready(), LEASE)
+    assert not session.may_claim
+
+
+async def test_slowness_that_is_over_says_nothing_of_the_next_outage(store, session):
+    """Once a renewal was in time, the next that is not means that a lease is waited for again."""
+    store.takes = LEASE / 2
+    await asyncio.sleep(4 * LEASE)
+    store.takes = 0.0
+    await asyncio.sleep(LEASE)
+    assert session.may_claim
+    store.is_away = True
+    await asyncio.sleep(LEASE)
+    store.is_away = False
+    await asyncio.wait_for(session.ready(), 1)
+    assert not session.may_claim
 
 
 async def test_a_short_outage_changes_nothing(store, session):
