@@ -174,8 +174,8 @@ class Engine:
         site = Site(slots=Slots(self._concurrency), overrides=self._overrides, settle=self._settle, debug=self._debug)
         store = await self._open_store(site)
         session = Session(store, FOREVER if self._in_memory else self._lease, site.clock)
+        session.heard = site.agree
         try:
-            site.offset = await store.now() - site.clock()
             await session.open()
         except BaseException:
             await store.close()

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 
 
 ANY = 1 << 30
+SLIGHT = 0.01  # seconds by which a clock may be off without anybody being woken anew
 
 
 class Residence:
@@ -48,6 +49,7 @@ class Residence:
         self.store = store
         self.session = session
         session.lapsed = partial(see_what_is_held, self)
+        session.heard = self._heard
         self.sealer = sealer
         self.shelf = Shelf(store, sealer)
         self.observers = observers
@@ -66,6 +68,7 @@ class Residence:
         self.left_out: set[str] = set()  # reactors of which the store may have more runs that are due than there was room for
         self._driven: dict[str, int] = {}  # runs of a reactor that are driven
         self._waiting: dict[str, list[Driver]] = {}
+        self._alarms: dict[str, tuple[float, asyncio.TimerHandle]] = {}  # by parked record: when it is due, and what wakes it then
         self._tasks: set[asyncio.Task[Any]] = set()
         self._opening: set[str] = set()
         self._one_claim = asyncio.Lock()  # of a reactor that may have so many runs at a time
@@ -134,7 +137,7 @@ class Residence:
         if driver.batch is None:
             driver.outcome = parked_outcome(waiting_in(state, driver.record_name), driver.run_id)
         if state.timers:
-            self.site.loop.call_at(state.timers[0][0] - self.site.offset, self._due, driver.record_name)
+            self._set_alarm(driver.record_name, state.timers[0][0])
         self._forget(driver)
         driver.set_over()
 
@@ -157,8 +160,40 @@ class Residence:
         driver.dissolve()
         self.wakings.changed(driver.record_name)
 
+    # ---- time -------------------------------------------------------------------------------------------------
+
+    def _heard(self, stored: float, asked: float, answered: float) -> None:
+        """The store's time: where ours was another one, what waits for a time waits for the right one."""
+        changed = self.site.agree(stored, asked, answered)
+        if not changed:
+            return
+        for driver in self.drivers.values():
+            driver.offset = self.site.offset
+        if abs(changed) > SLIGHT:
+            for driver in self.drivers.values():
+                driver.set_alarm()
+            for name, (due, _) in list(self._alarms.items()):
+                self._set_alarm(name, due)
+
+    def _set_alarm(self, name: str, due: float) -> None:
+        self._drop_alarm(name)
+        self._alarms[name] = due, self.site.loop.call_at(due - self.site.offset, self._due, name)
+
+    def _drop_alarm(self, name: str) -> None:
+        former = self._alarms.pop(name, None)
+        if former is not None:
+            former[1].cancel()
+
+    def drop_alarms(self) -> None:
+        """Nothing is woken here any more."""
+        for name in list(self._alarms):
+            self._drop_alarm(name)
+
     def _due(self, name: str) -> None:
-        if not self.is_closing:
+        due, _ = self._alarms.pop(name)
+        if due > self.site.now():  # our time was set back a little
+            self._set_alarm(name, due)
+        elif not self.is_closing:
             self.wake(name)
 
     # ---- runs of a reactor, so many at a time -----------------------------------------------------------------
@@ -176,6 +211,7 @@ class Residence:
     def enter(self, driver: Driver) -> None:
         """Take it in, and drive it when its reactor has room."""
         self.drivers[driver.record_name] = driver
+        self._drop_alarm(driver.record_name)
         driver.forgetting = None if self.forgets is None else self.forgets(driver)
         driver.on_end = self._on_end
         driver.on_broken = lambda: self._make_room(driver)

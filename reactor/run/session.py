@@ -35,11 +35,13 @@ class Session:
         self._renewals = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._closed = False
+        self.is_away = False  # the store did not answer whoever closed before: it is waited for no more
         self.lapsed: Callable[[], Awaitable[None]] | None = None  # asked before anything begins again after it may have run out
+        self.heard: Callable[[float, float, float], object] | None = None  # told the store's time, and ours before and after
 
     async def open(self) -> None:
         """Begin the lease, and keep it. Raises StoreUnavailable."""
-        await self._renew()
+        await self._renew_and_hear()
         if self.lease < FOREVER:
             self._task = asyncio.create_task(self._keep(), name="reactor session")
 
@@ -91,12 +93,22 @@ class Session:
         self._renewed = max(self._renewed, asked)
         self._renewals.set()
 
+    async def _renew_and_hear(self) -> None:
+        """Both are asked at once: it takes no longer. The store's time and ours drift apart, and a machine that slept is far behind."""
+        await asyncio.gather(self._renew(), self._hear())
+
+    async def _hear(self) -> None:
+        if self.heard is not None:
+            asked = self._clock()
+            stored = await self.store.now()
+            self.heard(stored, asked, self._clock())
+
     async def _keep(self) -> None:
         wait = self.lease / 3
         while True:
             await asyncio.sleep(wait)
             try:
-                await self._renew()
+                await self._renew_and_hear()
                 wait = self.lease / 3
             except StoreUnavailable as error:
                 if wait == self.lease / 3:
@@ -110,6 +122,9 @@ class Session:
         if self._task is not None:
             self._task.cancel()
             await asyncio.wait([self._task])
+        if self.is_away:
+            LOGGER.warning("the lease of %s is not ended, for its store does not answer: it runs out instead, in %g s", self.id, self.lease)
+            return
         try:
             await self.store.close_session(self.id)
         except StoreUnavailable as error:

@@ -63,6 +63,19 @@ async def test_it_lives_as_long_as_it_is_renewed(store, session):
     assert 55 <= store.renewals - before <= 65, "of both"
 
 
+async def test_with_each_renewal_the_stores_time_is_heard(store):
+    """As it was between two moments of ours; and when it opens."""
+    told = []
+    loop = asyncio.get_running_loop()
+    session = Session(store, LEASE, loop.time)
+    session.heard = lambda *times: told.append(times)
+    await session.open()
+    await asyncio.sleep(LEASE + 1)
+    await session.close()
+    assert len(told) == 3 + 1
+    assert all(stored == asked == answered for stored, asked, answered in told)
+
+
 async def test_each_token_is_another_and_names_its_session(session):
     """The nonce has no colon."""
     tokens = {session.token() for _ in range(100)}
