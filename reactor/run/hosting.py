@@ -368,7 +368,7 @@ class Host(Residence):
         for driver in list(self.drivers.values()):
             driver.set_over()
         self.drivers.clear()
-        self.drop_alarms()
+        self.alarms.clear()
         self.wakings.close()
 
 

@@ -13,6 +13,7 @@ from reactor.machine.marks import FORWARD
 from reactor.machine.parking import waiting_in
 from reactor.plan.compile import plan_of
 from reactor.record.words import Message
+from reactor.run.alarms import Alarms
 from reactor.run.context import LOGGER
 from reactor.run.finding import indexed_inputs, texts_of
 from reactor.run.lapsing import see_what_is_held
@@ -60,6 +61,7 @@ class Residence:
         self.told: set[str] = set()  # fingerprints whose definitions the store has
         self.stalled: dict[str, Claimed] = {}  # ours, and not to be driven: nobody can read them
         self.wakings = Wakings(site.loop)
+        self.alarms = Alarms(site, self._due)
         self.is_closing = False
         self.claims_hinted = True  # else what others do is no reason to claim: it drives what it made, or was asked for
         self.takes_only: set[str] | None = None  # once it closes: no other runs, but batches of those that are driven
@@ -68,7 +70,6 @@ class Residence:
         self.left_out: set[str] = set()  # reactors of which the store may have more runs that are due than there was room for
         self._driven: dict[str, int] = {}  # runs of a reactor that are driven
         self._waiting: dict[str, list[Driver]] = {}
-        self._alarms: dict[str, tuple[float, asyncio.TimerHandle]] = {}  # by parked record: when it is due, and what wakes it then
         self._tasks: set[asyncio.Task[Any]] = set()
         self._opening: set[str] = set()
         self._one_claim = asyncio.Lock()  # of a reactor that may have so many runs at a time
@@ -137,7 +138,7 @@ class Residence:
         if driver.batch is None:
             driver.outcome = parked_outcome(waiting_in(state, driver.record_name), driver.run_id)
         if state.timers:
-            self._set_alarm(driver.record_name, state.timers[0][0])
+            self.alarms.set(driver.record_name, state.timers[0][0])
         self._forget(driver)
         driver.set_over()
 
@@ -172,28 +173,10 @@ class Residence:
         if abs(changed) > SLIGHT:
             for driver in self.drivers.values():
                 driver.set_alarm()
-            for name, (due, _) in list(self._alarms.items()):
-                self._set_alarm(name, due)
-
-    def _set_alarm(self, name: str, due: float) -> None:
-        self._drop_alarm(name)
-        self._alarms[name] = due, self.site.loop.call_at(due - self.site.offset, self._due, name)
-
-    def _drop_alarm(self, name: str) -> None:
-        former = self._alarms.pop(name, None)
-        if former is not None:
-            former[1].cancel()
-
-    def drop_alarms(self) -> None:
-        """Nothing is woken here any more."""
-        for name in list(self._alarms):
-            self._drop_alarm(name)
+            self.alarms.set_anew()
 
     def _due(self, name: str) -> None:
-        due, _ = self._alarms.pop(name)
-        if due > self.site.now():  # our time was set back a little
-            self._set_alarm(name, due)
-        elif not self.is_closing:
+        if not self.is_closing:
             self.wake(name)
 
     # ---- runs of a reactor, so many at a time -----------------------------------------------------------------
@@ -211,7 +194,7 @@ class Residence:
     def enter(self, driver: Driver) -> None:
         """Take it in, and drive it when its reactor has room."""
         self.drivers[driver.record_name] = driver
-        self._drop_alarm(driver.record_name)
+        self.alarms.drop(driver.record_name)
         driver.forgetting = None if self.forgets is None else self.forgets(driver)
         driver.on_end = self._on_end
         driver.on_broken = lambda: self._make_room(driver)
