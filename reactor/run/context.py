@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 LONGEST_KEY = 200
 LOGGER = logging.getLogger("reactor")
 LOGGER.addHandler(logging.NullHandler())
+PATIENCE = 10.0  # seconds that a closing engine waits for a store that is away
 
 
 class StepContext:

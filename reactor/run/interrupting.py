@@ -261,6 +261,8 @@ async def patiently(driver: Recorder, call: Callable[[], Awaitable[T]]) -> T | N
         except StoreUnavailable as error:
             if error.is_damage:
                 raise
+            if driver.held:  # the engine closes
+                return None
             await asyncio.sleep(wait)
             wait = min(2 * wait, LONGEST_WAIT)
     return None

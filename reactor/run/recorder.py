@@ -17,7 +17,7 @@ from reactor.record import facts
 from reactor.record.inputs import decode_inputs, encode_inputs
 from reactor.record.words import Appended, Claimed, Fenced, Unread
 from reactor.run import batches, interrupting, mailing, restarting
-from reactor.run.context import LOGGER
+from reactor.run.context import LOGGER, PATIENCE
 from reactor.run.references import KeptResults, kept_results, prefix_of
 from reactor.run.runner import Runner, nobody_watches
 from reactor.run.sealed import seal_fact
@@ -211,13 +211,29 @@ class Recorder(Keeper):
         try:
             answer, written = await self.writer.append(status or self.status, release=release, due=due)
         except StoreUnavailable as error:
-            if not self.released:
-                self.crash(error)
+            self._not_written(error)
             return False
         goes_on = self._acknowledged(answer, written, release=release)
         if self.forgetting is not None and goes_on:
             await self.forgetting.forget()
         return goes_on
+
+    def _not_written(self, error: StoreUnavailable) -> None:
+        """The record is damaged; or the engine closes, and waits for its store no more."""
+        if self.released:
+            return
+        if error.is_damage or not self.held:
+            self.crash(error)
+        else:
+            self.strand(error)
+
+    def strand(self, error: BaseException) -> None:
+        """Leave the record as the store has it: it is another's when our lease has run out."""
+        if isinstance(error, TimeoutError) or (isinstance(error, StoreUnavailable) and not error.is_damage):
+            self.host.session.is_away = True
+        why = str(error) or f"no answer in {PATIENCE:g} s"
+        LOGGER.warning("%s could not be given back: its lease runs out instead: %s", self.record_name, why)
+        self.leave()
 
     def _acknowledged(self, answer: Any, written: Sequence[Event], *, release: bool) -> bool:
         if isinstance(answer, Appended):
@@ -248,7 +264,7 @@ class Recorder(Keeper):
         try:
             answer, written = await self.writer.append(order.status, ended=True, chunk=settled.chunk if settled else None)
         except StoreUnavailable as error:
-            self.crash(error)
+            self._not_written(error)
             return False
         if isinstance(answer, Appended):
             self.machine.apply(last)

@@ -12,7 +12,7 @@ from reactor.errors import ReactorError, StepCrashed
 from reactor.machine.events import CallCut, CallFailed
 from reactor.machine.marks import COMPENSATING, RUNNING, UNDOING
 from reactor.record.words import Unread
-from reactor.run.context import LOGGER
+from reactor.run.context import PATIENCE
 from reactor.run.failures import failure_of
 
 if TYPE_CHECKING:
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from reactor.run.driver import Driver
 
 CRASHES = 3  # takeovers in a row with the same call in flight
-PATIENCE = 10.0  # seconds that a closing engine waits for a store that is away
 CALLS: dict[int, Call] = {RUNNING: "do", COMPENSATING: "compensate", UNDOING: "undo"}
 
 
@@ -62,5 +61,5 @@ async def give_back(driver: Driver) -> None:
             answer, _ = await driver.writer.append(driver.status, release=True, due=now)
             if isinstance(answer, Unread):
                 await driver.writer.append(driver.status)
-    except (ReactorError, TimeoutError):
-        LOGGER.exception("%s could not be given back: its lease runs out instead", driver.record_name)
+    except (ReactorError, TimeoutError) as error:
+        driver.strand(error)

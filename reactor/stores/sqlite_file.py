@@ -179,6 +179,21 @@ def _foreign(path: str) -> StoreUnavailable:
     return StoreUnavailable(f"{path} is no store of runs", code="store-foreign", fix="name a file that is not there yet")
 
 
+def identity(path: str) -> tuple[int, int] | None:
+    """Which file lies there; None where none does."""
+    try:
+        found = os.stat(path)  # noqa: PTH116  # asked often
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
+
+
+def gone(path: str) -> StoreUnavailable:
+    """The error of a file that was taken away under an open store."""
+    said = f"{path} was removed, or another file lies there now: what is written would be lost"
+    return StoreUnavailable(said, code="store-gone", fix="bring that file back, or open the store anew")
+
+
 def about(seconds: float) -> float:
     """Somewhat less or more, so that processes that wait do not wait in step."""
     return seconds * (0.7 + 0.6 * random())  # noqa: S311  # no secret

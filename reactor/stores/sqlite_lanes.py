@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 import threading
+import time
 from concurrent.futures import Future
 from contextlib import suppress
 from queue import Empty, SimpleQueue
@@ -24,17 +25,19 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 STOP: Any = None
+LONG = 1.0  # seconds in the queue
 NOBODY: Any = None  # waits for it
 
 Change = tuple[str, str]  # a record, and the session that changed it, where it was its own
 
 
 class Asked(NamedTuple):
-    """Work that somebody awaits."""
+    """Work that somebody awaits, since when (by the monotonic clock)."""
 
     work: Callable[..., Any]
     arguments: tuple[Any, ...]
     future: asyncio.Future[Any]
+    since: float
 
 
 class Answered(NamedTuple):
@@ -158,7 +161,7 @@ class Lane:
         if self._closed:
             raise closed(self.path)
         future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-        self._queue.put(Asked(work, arguments, future))
+        self._queue.put(Asked(work, arguments, future, time.monotonic()))
         return future
 
     def stop(self) -> None:
@@ -268,7 +271,7 @@ class Reader(Lane):
     def fold(self) -> None:
         """Have what lies in the log folded into the file, behind what was asked before; nobody waits for it, nor for who writes."""
         self.folding = True
-        self._queue.put(Asked(fold, (), NOBODY))
+        self._queue.put(Asked(fold, (), NOBODY, 0.0))
 
     def _perform(self, asked: Asked) -> None:
         execute = self._transaction.execute
@@ -276,7 +279,10 @@ class Reader(Lane):
             fold(self._transaction)
             self.folding = False
             return
+        waited = time.monotonic() - asked.since
         try:
+            if waited > LONG:  # behind others that waited for the file in vain: their time was its time
+                execute(f"PRAGMA busy_timeout = {int(max(0.0, self._patience - waited) * 1000)}")
             execute("BEGIN")
             self._transaction.begin()
             answer = Answered(asked.future, asked.work(self._transaction, *asked.arguments), None)
@@ -284,6 +290,9 @@ class Reader(Lane):
             answer = Answered(asked.future, None, unavailable(self.path, error))
         with suppress(sqlite3.Error):
             execute("ROLLBACK")
+        if waited > LONG:
+            with suppress(sqlite3.Error):
+                execute(f"PRAGMA busy_timeout = {int(self._patience * 1000)}")
         self._answer([answer])
 
 

@@ -51,7 +51,7 @@ class QuickWriter(Writer):
         if not self._lends or self._closed or self._loop is not loop:
             return self._ask(work, arguments)
         future: asyncio.Future[T] = loop.create_future()
-        self._came.append(Asked(work, arguments, future))
+        self._came.append(Asked(work, arguments, future, time.monotonic()))
         if len(self._came) == 1:
             loop.call_soon(self._turn_over)
         return future

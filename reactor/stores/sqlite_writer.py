@@ -5,6 +5,7 @@ It refuses to know what is written.
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import time
 from contextlib import suppress
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from reactor.stores.sqlite_file import CHECKPOINT, Durability, about, as_written, connect, is_busy, unavailable
+from reactor.stores.sqlite_file import CHECKPOINT, Durability, about, as_written, connect, gone, identity, is_busy, unavailable
 from reactor.stores.sqlite_lanes import STOP, Answered, Asked, Change, Lane, Reader, Transaction, Watcher, nothing
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ FAIR = 0.020  # seconds that we write without a break; then others get a turn
 TURN = 0.001  # seconds
 LOOK = (0.005, 0.025)  # seconds between two looks for what others wrote: after some came, when all is quiet
 KEPT = 1024  # commits that are remembered for those who look
+STAYS = 0.02  # seconds that a file is taken to be there after it was seen
 LEAST = 2  # pages that a commit writes, and each thing in it, about
 
 Done = tuple[list[Answered], "list[Change] | None"]  # what is answered, and what of it is news to who watches
@@ -46,6 +48,7 @@ class Writer(Lane):
         self._pace = LOOK[0]
         self._version = -1  # SQLite's: changes when another connection commits
         self._rested = 0.0  # when others last had a turn
+        self._looked = 0.0  # when the file was last seen where it was opened
         self._logged = 0  # pages in the log, about, since it was last folded
         self.hold = Lock()  # of the connection: a thread may also lend it
 
@@ -56,7 +59,7 @@ class Writer(Lane):
         if len(self._watchers) == 1 and not self._closed:
             nobody = watcher.loop.create_future()
             nobody.cancel()
-            self._queue.put(Asked(nothing, (), nobody))  # wake up: from now on there is looking to do
+            self._queue.put(Asked(nothing, (), nobody, time.monotonic()))  # wake up: from now on there is looking to do
 
         def stop() -> None:
             watcher.done = True
@@ -69,6 +72,8 @@ class Writer(Lane):
         self._execute = self._connection.cursor().execute
         self._transaction = Transaction(self._execute, self._time)
         self._seen = self._transaction.number
+        self._whole_path = os.path.abspath(self.path)  # noqa: PTH100  # the working folder may change
+        self._file = identity(self._whole_path)
 
     def _leave(self) -> None:
         """The last of a process folds the log into the file: it must not be one that only reads."""
@@ -103,10 +108,13 @@ class Writer(Lane):
     def together(self, group: list[Asked], *, more: bool = True, waits: bool = True) -> Done:
         """Do all of a group, and of what comes until it is full; it is durable when this returns. Who does this holds `hold`."""
         if waits:
-            self._begin()
+            self._begin(group[0].since + self._patience)
         else:
             self._execute("BEGIN IMMEDIATE")
         began = time.monotonic()
+        if began - self._looked > STAYS:
+            self._looked = began
+            self._see_that_it_is_there()
         transaction = self._transaction
         transaction.begin()
         before = self._connection.total_changes
@@ -139,17 +147,21 @@ class Writer(Lane):
         if number % (KEPT // 2) == 0:
             self._execute("DELETE FROM commits WHERE number <= ?", (number - KEPT,))
 
-    def _begin(self) -> None:
+    def _see_that_it_is_there(self) -> None:
+        """SQLite writes to a file that was removed, and says nothing. Raises StoreUnavailable."""
+        if identity(self._whole_path) != self._file:
+            self._looked = 0.0
+            raise gone(self.path)
+
+    def _begin(self, until: float) -> None:
         """Get the file, among all processes. Raises sqlite3.OperationalError where it cannot be had in time."""
         self._give_a_turn()
-        pause, until = TRY_AGAIN[0], 0.0
+        pause = TRY_AGAIN[0]
         while True:
             try:
                 self._execute("BEGIN IMMEDIATE")
             except sqlite3.OperationalError as error:
-                now = time.monotonic()
-                until = until or now + self._patience
-                if not is_busy(error) or now >= until:
+                if not is_busy(error) or time.monotonic() >= until:
                     raise
             else:
                 return
