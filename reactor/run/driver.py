@@ -8,7 +8,6 @@ no decision of its own, and refuses to know how a claim is come by.
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
@@ -113,13 +112,8 @@ class Driver(Recorder):
                 break
             if not began:
                 continue
-            together = self._together(began)
-            state = self.machine.state
-            if self._is_due() or state.ready or state.orders:
-                self.pump()
-            elif state.timers:
-                self.set_alarm()
-            if not await self._begun(together):
+            self._open_others(began)
+            if not await self._begun(began[0]):
                 return
             if self.clock() > until:
                 await asyncio.sleep(0)
@@ -129,9 +123,26 @@ class Driver(Recorder):
         if began is not None:
             self._rest()
 
+    def _spread(self, began: list[Prepared], *, first: bool = False) -> None:
+        """Lanes of their own for all calls but the first, or for all."""
+        if len(began) > 1:
+            self._to_begin += len(began)
+            began[:] = [one._replace(among=True) for one in began]
+        for one in began if first else began[1:]:
+            self._open(self._call(one))
+
     def _is_due(self) -> bool:
         """Whether something came while the lane waited for an append."""
         return self._mail or self.writer.is_dirty
+
+    def _open_others(self, began: list[Prepared]) -> None:
+        """Lanes of their own for all calls but the first, and one for what else there is to do."""
+        self._spread(began)
+        state = self.machine.state
+        if self._is_due() or state.ready or state.orders:
+            self.pump()
+        elif state.timers:
+            self.set_alarm()
 
     async def _advance(self) -> list[Prepared] | None:
         """Orders, then an append, until calls may begin. None: the record is over, parked, or another's."""
@@ -200,52 +211,28 @@ class Driver(Recorder):
 
     # ---- calls ------------------------------------------------------------------------------------------------
 
-    def _together(self, began: list[Prepared]) -> deque[Prepared]:
-        """Calls whose starts were written together: what follows from the first waits for the last."""
-        if len(began) == 1:
-            return deque(began)
-        self._to_begin += len(began)
-        return deque([one._replace(among=True) for one in began])
-
-    async def _call(self, calls: deque[Prepared]) -> None:
-        """A lane of its own for these; it goes on as any lane."""
-        if await self._begun(calls):
+    async def _call(self, one: Prepared) -> None:
+        """A lane of its own for one call; it goes on as any lane."""
+        if await self._begun(one):
             await self._drive()
 
     def _began(self) -> None:
-        """One of those that begin together was called."""
+        """One of those that begin together was called: what follows from the first waits for the last."""
         self._to_begin -= 1
         if self._to_begin == 0:
             self.pump()
 
-    async def _begun(self, calls: deque[Prepared]) -> bool:
-        """Make calls whose starts are on record, back to back. False: this task takes no more.
-
-        When one lets go of the loop, those behind it go on in a lane of their own: what never waits costs no task.
-        """
-        until = self.clock() + runner.SLICE
-        while calls:
-            if not self.host.session.may_begin:
-                await self.host.session.ready()
-            one = calls.popleft()
-            rest = self._launched(one)
-            if one.among:
-                self._began()
-            if rest is not None:
-                self._go_on_with(calls)
-                await rest
-                return not self._is_cancelling()
-            if self._is_cancelling():
-                self._go_on_with(calls)
-                return False
-            if self.clock() > until:
-                await asyncio.sleep(0)
-                until = self.clock() + runner.SLICE
-        return not self.released and not self.held
-
-    def _go_on_with(self, calls: deque[Prepared]) -> None:
-        if calls:
-            self._open(self._call(calls))
+    async def _begun(self, one: Prepared) -> bool:
+        """Make a call whose start is on record. False: this task takes no more."""
+        if not self.host.session.may_begin:
+            await self.host.session.ready()
+        rest = self._launched(one)
+        if one.among:
+            self._began()
+        if rest is None:
+            return not self.released and not self.held and not self._is_cancelling()
+        await rest
+        return not self._is_cancelling()
 
     def _is_cancelling(self) -> bool:
         """Whether this task was cancelled, by us or by the call itself: none after it may feel it, so another lane goes on."""
@@ -302,8 +289,7 @@ class Driver(Recorder):
         self.host.recorded(self, noted)
         if self._ending is not None:
             self.machine.state.orders.append(self._ending)
-        if began:
-            self._open(self._call(self._together(began)))
+        self._spread(began, first=True)
         return None
 
     # ---- mail -------------------------------------------------------------------------------------------------
