@@ -13,6 +13,8 @@ from reactor.record.words import BATCH_LIMIT, EVENT_LIMIT, MESSAGE_LIMIT, Append
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from reactor.record.words import MessageKind
+
 DAMAGED = "damaged"  # the status of a run whose own cannot be read
 _PLACE = msgspec.msgpack.Decoder(tuple[float, str])
 
@@ -29,15 +31,15 @@ def check_append(append: Append) -> None:
     for event in append.events:
         _check(event, EVENT_LIMIT, f"an event of `{append.run}`")
     for to, message in append.messages:
-        check_message(to, message.body)
+        check_message(to, message.body, message.kind)
     for child in append.children:
         check_record(child)
     _check(append.chunk or b"", BATCH_LIMIT, f"the results of `{append.run}`")
 
 
-def check_message(to: str, body: bytes) -> None:
-    """Raises TooLarge where a message is."""
-    _check(body, MESSAGE_LIMIT, f"a message to `{to}`")
+def check_message(to: str, body: bytes, kind: MessageKind = "signal") -> None:
+    """Raises TooLarge where a message is: a signal comes from outside, all else becomes an event as it is."""
+    _check(body, MESSAGE_LIMIT if kind == "signal" else EVENT_LIMIT, f"a message to `{to}`")
 
 
 def session_of(token: str) -> str:

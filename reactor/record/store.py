@@ -12,8 +12,9 @@ What holds for every method:
 - Time is the store's own (`now`), seconds since the epoch; it never goes back, whatever the wall clocks of its users say.
 - A name of a run is `{reactor}:{id}`, of a child `{root's name}/{address}` with `#{batch}` behind it for a batch. All records of one
   root lie together, so that what concerns a parent and its child is one step.
-- Limits are refused before anything is written: an event of over 1 MiB and 64 KiB, a batch's elements or chunk of over 8 MiB, a message
-  of over 64 KiB raise `TooLarge`. Text is any unicode but lone surrogates, NUL and all separators included; bytes are any bytes.
+- Limits are refused before anything is written: an event, or a message that is no signal, of over 1 MiB and 64 KiB, a signal of over
+  64 KiB, a batch's elements or chunk of over 8 MiB raise `TooLarge`. Text is any unicode but lone surrogates, NUL and all separators
+  included; bytes are any bytes.
 
 Who may write: a claim gives a record's *token*, `session:nonce` (the nonce has no colon). Only a call with the record's present
 token changes it. A session is one process's lease; when it has run out, others may claim its records, which changes their tokens.

@@ -14,7 +14,7 @@ from reactor.errors import StoreUnavailable
 
 EVENT_LIMIT = (1 << 20) + (64 << 10)  # bytes: a result of 1 MiB, and what is said around it
 BATCH_LIMIT = 8 << 20
-MESSAGE_LIMIT = 64 << 10
+MESSAGE_LIMIT = 64 << 10  # bytes of a signal; other messages become events, and may take as much as one
 MAIL_LIMIT = 64  # signals that wait for one run; settlements, cancels and undos are not counted
 EARLY_LIMIT = 16  # messages that wait for one correlation id that nobody has opened
 EARLY_KEPT = 86_400.0  # seconds

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from hashlib import blake2b
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
@@ -48,7 +48,10 @@ if TYPE_CHECKING:
     from reactor.run.driver import Driver
     from reactor.run.recorder import Keeper, Recorder
 
+T = TypeVar("T")
 _RAWS = msgspec.msgpack.Decoder(list[msgspec.Raw])
+_ENCODER = msgspec.msgpack.Encoder()
+ROOM = 256 << 10  # bytes of a settlement for what is stuck, and for what is in doubt
 
 
 def record_of(driver: Keeper, scope: Scope, index: int, number: int) -> str:
@@ -152,6 +155,7 @@ def start(map_run: MapRun, number: int, first: int, items: Sequence[Any]) -> Non
         codec = codec_of(node.map.element)  # type: ignore[union-attr]  # it is a map
         raws = [codec.checked(item) for item in items]
         blob = msgspec.msgpack.encode([msgspec.Raw(raw) for raw in raws])
+        blob = seal_elements(driver.host.sealer, record_of(driver, map_run.scope, map_run.index, number), node, blob)
         if len(blob) > BATCH_LIMIT:
             raise _too_large(map_run, len(blob))
     except ReactorError as error:
@@ -192,7 +196,7 @@ def _make(map_run: MapRun, number: int, first: int, size: int, blob: bytes, done
         fingerprint=plan.fingerprint,
         status="running",
         token=host.session.token(),
-        elements=seal_elements(host.sealer, name, map_run.node, blob),
+        elements=blob,
         events=tuple(facts.encode(fact, _raw(driver, map_run.node, fact)) for fact in started),
     )
     driver.writer.children.append(record)
@@ -297,12 +301,21 @@ def settlement(driver: Recorder, status: str) -> Settlement:
         mapping.undoable_in(root),
         failure,
         root.failed_at,
-        tuple(one.what for one in state.stuck),
+        _as_many_as_fit([one.what for one in state.stuck]),
         state.halted if status == "halted" and state.halted is not None else None,
-        tuple(in_doubt_in(state)),
+        _as_many_as_fit(in_doubt_in(state)),
     )
     driver.after(lambda: driver.host.wake(driver.parent_name))
     return Settlement((driver.parent_name, letter("settled", told)), None if state.undoing else _chunk(driver, root, folded))
+
+
+def _as_many_as_fit(found: Sequence[T], room: int = ROOM) -> tuple[T, ...]:
+    """The first of them: what a batch tells is a fact of its map's run, and no fact may take more. The batch itself knows all."""
+    for number, one in enumerate(found):
+        room -= len(_ENCODER.encode(one))
+        if room < 0:
+            return tuple(found[:number])
+    return tuple(found)
 
 
 def _chunk(driver: Recorder, root: Scope, folded: Any) -> bytes | None:
@@ -315,7 +328,7 @@ def _chunk(driver: Recorder, root: Scope, folded: Any) -> bytes | None:
 def parked_letter(driver: Recorder) -> tuple[str, Message]:
     """Nothing in this batch goes on without a signal: what its map is told."""
     map_run, number = _of(driver)
-    waiting = waiting_in(driver.machine.state, driver.record_name)
+    waiting = _as_many_as_fit(waiting_in(driver.machine.state, driver.record_name), 2 * ROOM)
     return driver.parent_name, letter("settled", BatchParked(driver.site.now(), map_run.address, number, waiting))
 
 

@@ -13,6 +13,7 @@ from reactor.machine.events import StopRequested
 from reactor.machine.marks import DONE, RECOVERED, SKIPPED, UNDO_BACKOFF, UNDO_FAILED, UNDO_READY, UNDOING, UNDONE
 from reactor.run import commanding, restarting
 from reactor.run.context import current_call
+from reactor.run.failures import LONG, cut
 from reactor.run.fitting import readable
 from reactor.run.mailing import letter
 from reactor.run.observe import Event, event_of
@@ -161,7 +162,7 @@ class Run(Generic[T]):
         Raises WrongState where it has ended.
         """
         if await commanding.may(self._open(), self.id, "cancel", undo=undo):
-            fact = StopRequested(self._host.site.now(), "", "cancel" if undo else "abandon", reason)
+            fact = StopRequested(self._host.site.now(), "", "cancel" if undo else "abandon", cut(reason, LONG))
             await commanding.deliver(self._host, self.id, letter("cancel", fact))
 
     async def undo(self) -> None:

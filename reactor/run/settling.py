@@ -14,11 +14,12 @@ from reactor.define.outcomes import Continue, Halt, TryAgain
 from reactor.define.outcomes import Skip as SkipRaised
 from reactor.define.reactor import Reactor, definition_of
 from reactor.define.steps import Ask
-from reactor.errors import ReactorError, StepCancelled
+from reactor.errors import ReactorError, ResultNotStorable, StepCancelled
 from reactor.machine.events import CallFailed, CallSucceeded, ChildOpened, Compensated, Halted, Skipped, Undone
+from reactor.record.words import EVENT_LIMIT
 from reactor.run import interrupting
 from reactor.run.arguments import arguments_of, code_of
-from reactor.run.failures import blotted, failure_of, secret_texts, shown, speaks
+from reactor.run.failures import LONG, cut, failure_of, secret_texts, shown, speaks
 from reactor.run.masking import HANDED, secrets_of
 from reactor.run.values import FALSE, TRUE
 
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
 
 DEPTH = 32  # reactors in reactors
 LONGEST_ID = 200  # characters of a correlation id
+WIDEST = 4  # bytes of a character
+AROUND = 1024  # bytes that an event takes beside its value and address
 TIMEOUT = "timeout"
 LET_GO = "the run is let go of: it goes on elsewhere"
 
@@ -70,10 +73,21 @@ def kept_form(runner: Runner, order: Call, value: Any, *, optional: bool = False
     """A value as it is kept, and its bytes: an element's encoded, a flag's as its truth, in a store any as it comes back from its bytes."""
     raw = b""
     if order.scope.is_batch:
-        return runner.kept(order.node, value, optional=optional, encoded=True)
+        value, raw = runner.kept(order.node, value, optional=optional, encoded=True)
+        see_that_it_fits(order.address, raw)
+        return value, raw
     if runner.keeps:
         value, raw = runner.kept(order.node, value, optional=optional)
+        see_that_it_fits(order.address, raw)
     return (bool(value), TRUE if value else FALSE) if order.node.is_flag else (value, raw)
+
+
+def see_that_it_fits(address: str, raw: bytes) -> None:
+    """Raises ResultNotStorable for a value that takes more than an event may, with what is said around it and the seal of a secret."""
+    size = len(raw) + WIDEST * len(address)
+    if size > EVENT_LIMIT - AROUND:
+        said = f"with its address it takes {size:,} bytes and at most {EVENT_LIMIT - AROUND:,} are kept"
+        raise ResultNotStorable(said, fix="store it elsewhere and return its key")
 
 
 def _open_child(runner: Runner, order: Call, child: Any, at: float, now: float) -> None:
@@ -193,7 +207,7 @@ def failed(runner: Runner, order: Call, error: BaseException, now: float) -> Non
     arguments = _shown(runner, order)
     secrets = secrets_of(order, arguments) + runner.secrets
     if order.call == "do" and isinstance(spoken, Halt):
-        halted(runner, order, blotted(str(spoken.reason), secrets), at)
+        halted(runner, order, cut(str(spoken.reason), LONG, secrets), at)
         return
     next_in, spoken = next_attempt(runner, order, spoken, now)
     if order.call == "do":

@@ -134,7 +134,7 @@ class MemoryRecords(Ground):
 
     async def deliver(self, run: str, message: Message, *, moves: bool, operation: str) -> Delivered | Refused:
         """As the port says."""
-        check_message(run, message.body)
+        check_message(run, message.body, message.kind)
         kept = self.data.records.get(run)
         if kept is None:
             return "gone" if self.buried(run) else "unknown"

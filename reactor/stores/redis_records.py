@@ -165,7 +165,7 @@ class RedisRecords(Ground):
 
     async def deliver(self, run: str, message: Message, *, moves: bool, operation: str) -> Delivered | Refused:
         """As the port says."""
-        check_message(run, message.body)
+        check_message(run, message.body, message.kind)
         named = blake2b(operation.encode(), digest_size=8).digest()
         answer = await self._call("deliver", self._keys.of(run), run, LETTERS[message.kind], message.body, int(moves), named, MAIL_LIMIT)
         if isinstance(answer, int):

@@ -86,7 +86,7 @@ class _Records(_Lanes):
 
     async def deliver(self, run: str, message: Message, *, moves: bool, operation: str) -> Delivered | Refused:
         """As the port says."""
-        check_message(run, message.body)
+        check_message(run, message.body, message.kind)
         return await self._writer.do(partial(sqlite_records.deliver, moves=moves), run, message, operation)
 
     async def load(self, run: str, *, after: int | None = None) -> Loaded | None:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from functools import partial
 from typing import get_args
 
-from reactor.record.store import MAIL_LIMIT, MESSAGE_LIMIT, Appended, Delivered, Fenced, Message, MessageKind, Unread
+from reactor.record.store import EVENT_LIMIT, MAIL_LIMIT, MESSAGE_LIMIT, Appended, Delivered, Fenced, Message, MessageKind, Unread
 from reactor.testing.contract_ground import Ground, Laws, child_of, equal, holds, is_a, refused_as_too_large
 
 laws = Laws()
+KINDS_AND_LIMITS: tuple[tuple[MessageKind, int], ...] = (("signal", MESSAGE_LIMIT), ("settled", EVENT_LIMIT))
 
 
 # ---- deliver --------------------------------------------------------------------------------------------------
@@ -216,15 +217,21 @@ async def racing_signals_do_not_overfill(ground: Ground) -> None:
 
 @laws.add()
 async def a_message_over_its_limit_is_not_left(ground: Ground) -> None:
-    """64 KiB fit, one more byte is TooLarge: delivered or in an append, which then leaves nothing either."""
+    """A signal of 64 KiB fits, one more byte is TooLarge; all else may take as much as an event.
+
+    Delivered or in an append, which then leaves nothing either.
+    """
     claimed = await ground.driven()
-    huge = Message("settled", b"x" * (MESSAGE_LIMIT + 1))
-    await refused_as_too_large(ground.store.deliver("shop:1", huge, moves=True, operation="x"))
     await ground.made("shop:1/ship#0", root="shop:1", parent="shop:1")
-    await refused_as_too_large(ground.store.append(ground.append_of(claimed, 0, b"a", messages=(("shop:1/ship#0", huge),))))
+    for kind, limit in KINDS_AND_LIMITS:
+        huge = Message(kind, b"x" * (limit + 1))
+        await refused_as_too_large(ground.store.deliver("shop:1", huge, moves=True, operation="x"))
+        await refused_as_too_large(ground.store.append(ground.append_of(claimed, 0, b"a", messages=(("shop:1/ship#0", huge),))))
     equal(((await ground.loaded()).mail, (await ground.loaded()).seq), ((), 0))
-    await ground.tell(body=b"x" * MESSAGE_LIMIT)
-    equal(len((await ground.loaded()).mail[0].body), MESSAGE_LIMIT)
+    for kind, limit in KINDS_AND_LIMITS:
+        await ground.store.deliver("shop:1", Message(kind, b"x" * limit), moves=True, operation=kind)
+    mail = (await ground.loaded()).mail
+    equal([(message.kind, len(message.body)) for message in mail], list(KINDS_AND_LIMITS))
 
 
 # ---- unread ---------------------------------------------------------------------------------------------------
