@@ -32,8 +32,8 @@ async def status_of(host: Host, run_id: str) -> Status:
     """Where a run stands, as its record says; one that cannot begin because the run before it is stuck is stuck with it."""
     loaded = await head_of(host, run_id)
     if loaded.status == "queued" and loaded.token is None and "~" in run_id:
-        before = await head_of(host, life_before(run_id))
-        if before.status == "stuck":
+        before = await host.store.load(life_before(run_id), after=HEAD)
+        if before is not None and before.status == "stuck":
             return "stuck"
     return cast("Status", loaded.status)
 
