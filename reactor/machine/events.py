@@ -120,7 +120,10 @@ class RollbackFailed(msgspec.Struct, array_like=True, gc=False, frozen=True):
 
 
 class BatchSettled(Event, tag="batch_settled", frozen=True):
-    """Every element of a batch has come to its end. `undoable` counts the elements that an undo would call."""
+    """Every element of a batch has come to its end. `undoable` counts the elements that an undo would call.
+
+    `began`: whether the code of any element was called; one that was handed on and stopped before that did nothing.
+    """
 
     batch: int
     succeeded: int
@@ -131,6 +134,7 @@ class BatchSettled(Event, tag="batch_settled", frozen=True):
     stuck: tuple[RollbackFailed, ...] = ()
     halted: str | None = None
     in_doubt: tuple[str, ...] = ()
+    began: bool = True
 
 
 class BatchUndoStarted(Event, tag="batch_undo_started", frozen=True):

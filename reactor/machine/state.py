@@ -43,8 +43,8 @@ class MapState:
     """One map occurrence: which batches are open, what settled ones left, what is being undone."""
 
     __slots__ = (
-        "batches", "cut", "digest", "dispatching", "ended", "failed_at", "failure", "first", "key", "next_batch", "occurrence", "open",
-        "parked", "stuck", "to_undo", "total", "undoing", "undone",
+        "batches", "began", "cut", "digest", "dispatching", "ended", "failed_at", "failure", "first", "key", "next_batch", "occurrence",
+        "open", "parked", "stuck", "to_undo", "total", "undoing", "undone",
     )  # fmt: skip
 
     def __init__(self, total: int | None, occurrence: str | None = None) -> None:
@@ -59,6 +59,7 @@ class MapState:
         self.dispatching = False  # a Dispatch was ordered and not answered
         self.ended = False  # nothing more will be taken
         self.batches: dict[int, BatchSettled] = {}
+        self.began = False  # the code of an element was called, or its source raised
         self.failure: Failure | None = None
         self.failed_at = ""
         self.cut = False  # stopped before its elements were all taken and done
@@ -71,7 +72,7 @@ class MapState:
         """A copy for the run that keeps this map's results."""
         other = MapState(self.total, self.occurrence)
         other.next_batch, other.first, other.ended, other.stuck = self.next_batch, self.first, self.ended, self.stuck
-        other.batches = dict(self.batches)
+        other.batches, other.began = dict(self.batches), self.began
         return other
 
 

@@ -304,6 +304,7 @@ def settlement(driver: Recorder, status: str) -> Settlement:
         _as_many_as_fit([one.what for one in state.stuck]),
         state.halted if status == "halted" and state.halted is not None else None,
         _as_many_as_fit(in_doubt_in(state)),
+        mapping.began_in(root),
     )
     driver.after(lambda: driver.host.wake(driver.parent_name))
     return Settlement((driver.parent_name, letter("settled", told)), None if state.undoing else _chunk(driver, root, folded))

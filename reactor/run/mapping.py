@@ -24,7 +24,7 @@ from reactor.machine.events import (
     UndoRequested,
 )
 from reactor.machine.machine import Machine
-from reactor.machine.marks import DONE, FAILED, LEFT, OPEN, SKIPPED
+from reactor.machine.marks import DONE, FAILED, LEFT, OPEN, READY, SKIPPED
 from reactor.machine.state import KEPT_BATCH
 from reactor.run.chunks import Chunk, Chunks
 from reactor.run.context import call_counts
@@ -293,10 +293,8 @@ def _batch_ended(map_run: MapRun, number: int, child: Runner) -> None:
         parent.originals.setdefault(root.failed_at, child.originals.get(root.failed_at, child.originals.get(root.names[root.failed])))  # type: ignore[arg-type]
     halted = state.halted if state.ended == "halted" and state.halted is not None else None
     doubt = tuple(in_doubt_in(state))
-    settled = BatchSettled(
-        now, map_run.address, number, chunk.succeeded, len(chunk.failures), undoable, failure, root.failed_at, stuck, halted, doubt
-    )
-    parent.tell(settled)
+    good, bad, began = chunk.succeeded, len(chunk.failures), began_in(root)
+    parent.tell(BatchSettled(now, map_run.address, number, good, bad, undoable, failure, root.failed_at, stuck, halted, doubt, began))
 
 
 def fold(root: Scope) -> Chunk:
@@ -315,6 +313,11 @@ def fold(root: Scope) -> Chunk:
     }
     skipped = frozenset(index for index in done if marks[index - first] == SKIPPED)
     return Chunk(first, root.values, failures, skipped, frozenset(everything) - done - failures.keys())
+
+
+def began_in(root: Scope) -> bool:
+    """Whether the code of any element of a batch was called."""
+    return any(mark > READY and at not in root.unbegun for at, mark in enumerate(root.marks))
 
 
 def undoable_in(root: Scope) -> int:

@@ -61,6 +61,7 @@ def source_ended(state: State, event: SourceEnded) -> None:
     elements.dispatching = False
     elements.ended = True
     if event.failure is not None:
+        elements.began = True
         fail(state, scope, index, elements, event.failure, event.address)
     go_on(state, scope, index, elements)
 
@@ -72,6 +73,7 @@ def batch_settled(state: State, event: BatchSettled) -> None:
     elements.open.discard(event.batch)
     elements.parked.pop(event.batch, None)
     elements.batches[event.batch] = event
+    elements.began = elements.began or event.began
     for what in event.stuck:
         state.fell_stuck(scope, index, what, event.batch)
         elements.stuck = True
@@ -170,7 +172,7 @@ def undo_next(state: State, scope: Scope, index: int, elements: MapState) -> Non
     if state.again:
         state.moves.append(("again", state.root, -1))
     elif scope.marks[index] == OPEN:
-        if elements.failure is None and elements.next_batch == 0:  # stopped before any element could begin: there is nothing to answer for
+        if not elements.began:  # no element was called: there is nothing to answer for
             scope.unbegun.add(index)
         state.fail(scope, index, elements.failure or CUT_OFF, elements.failed_at)
     else:
