@@ -8,7 +8,8 @@ no decision of its own, and refuses to know how a claim is come by.
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections import deque
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import msgspec
 
@@ -25,7 +26,7 @@ from reactor.run.recorder import Recorder
 from reactor.run.settling import LET_GO, failed
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Coroutine, Sequence
+    from collections.abc import Awaitable, Callable, Coroutine, Sequence
 
     from reactor.machine.commands import Command
     from reactor.machine.machine import Machine
@@ -42,7 +43,6 @@ class Prepared(NamedTuple):
     order: Call
     code: PlanNode | Handler
     args: tuple[Any, ...]
-    among: bool = False  # others begin with it
 
 
 def _is_first(order: Call) -> bool:
@@ -112,8 +112,9 @@ class Driver(Recorder):
                 break
             if not began:
                 continue
-            self._open_others(began)
-            if not await self._begun(began[0]):
+            calls, together = self._together(began), len(began) > 1
+            self._let_others_go_on()
+            if not await self._begun(calls, together=together):
                 return
             if self.clock() > until:
                 await asyncio.sleep(0)
@@ -123,21 +124,12 @@ class Driver(Recorder):
         if began is not None:
             self._rest()
 
-    def _spread(self, began: list[Prepared], *, first: bool = False) -> None:
-        """Lanes of their own for all calls but the first, or for all."""
-        if len(began) > 1:
-            self._to_begin += len(began)
-            began[:] = [one._replace(among=True) for one in began]
-        for one in began if first else began[1:]:
-            self._open(self._call(one))
-
     def _is_due(self) -> bool:
         """Whether something came while the lane waited for an append."""
         return self._mail or self.writer.is_dirty
 
-    def _open_others(self, began: list[Prepared]) -> None:
-        """Lanes of their own for all calls but the first, and one for what else there is to do."""
-        self._spread(began)
+    def _let_others_go_on(self) -> None:
+        """A lane for what else there is to do, while this one makes its calls."""
         state = self.machine.state
         if self._is_due() or state.ready or state.orders:
             self.pump()
@@ -211,35 +203,52 @@ class Driver(Recorder):
 
     # ---- calls ------------------------------------------------------------------------------------------------
 
-    async def _call(self, one: Prepared) -> None:
-        """A lane of its own for one call; it goes on as any lane."""
-        if await self._begun(one):
+    def _together(self, began: list[Prepared]) -> deque[Prepared]:
+        """Calls whose starts were written together: what follows from the first waits for the last."""
+        if len(began) > 1:
+            self._to_begin += len(began)
+        return deque(began)
+
+    async def _call(self, calls: deque[Prepared], *, together: bool) -> None:
+        """A lane of its own for these; it goes on as any lane."""
+        if await self._begun(calls, together=together):
             await self._drive()
 
     def _began(self) -> None:
-        """One of those that begin together was called: what follows from the first waits for the last."""
+        """One of those that begin together was called."""
         self._to_begin -= 1
         if self._to_begin == 0:
             self.pump()
 
-    async def _begun(self, one: Prepared) -> bool:
-        """Make a call whose start is on record. False: this task takes no more."""
-        if not self.host.session.may_begin:
-            await self.host.session.ready()
-        rest = self._launched(one)
-        if one.among:
-            self._began()
-        if rest is None:
-            return not self.released and not self.held and not self._is_cancelling()
-        await rest
-        return not self._is_cancelling()
+    async def _begun(self, calls: deque[Prepared], *, together: bool) -> bool:
+        """Make calls whose starts are on record, back to back. False: this task takes no more.
 
-    def _is_cancelling(self) -> bool:
-        """Whether this task was cancelled, by us or by the call itself: none after it may feel it, so another lane goes on."""
-        task = asyncio.current_task()
-        if task is None or not task.cancelling():
+        When one lets go of the loop, those behind it go on in a lane of their own: what never waits costs no task.
+        """
+        until = self.clock() + runner.SLICE
+        cancelling = cast("asyncio.Task[None]", asyncio.current_task()).cancelling
+        while calls:
+            if not self.host.session.may_begin:
+                await self.host.session.ready()
+            rest = self._launched(calls.popleft())
+            if together:
+                self._began()
+            if rest is not None or cancelling():
+                if calls:
+                    self._open(self._call(calls, together=together))
+                return await self._ended(rest, cancelling)
+            if self.clock() > until:
+                await asyncio.sleep(0)
+                until = self.clock() + runner.SLICE
+        return not self.released and not self.held
+
+    async def _ended(self, rest: Awaitable[None] | None, cancelling: Callable[[], int]) -> bool:
+        """Wait for the rest of a call. False: this task was cancelled, and takes no more."""
+        if rest is not None:
+            await rest
+        if cancelling():  # by us, or by the call itself: none after it may feel it, so another lane goes on
+            self.pump()
             return False
-        self.pump()
         return True
 
     def _launched(self, one: Prepared) -> Awaitable[None] | None:
@@ -289,7 +298,8 @@ class Driver(Recorder):
         self.host.recorded(self, noted)
         if self._ending is not None:
             self.machine.state.orders.append(self._ending)
-        self._spread(began, first=True)
+        if began:
+            self._open(self._call(self._together(began), together=len(began) > 1))
         return None
 
     # ---- mail -------------------------------------------------------------------------------------------------
