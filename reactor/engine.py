@@ -15,6 +15,7 @@ from reactor.define.reactor import Reactor, definition_of
 from reactor.define.seconds import Seconds, as_seconds
 from reactor.errors import NeedsEngine, ReactorError, WrongState
 from reactor.plan.compile import plan_of
+from reactor.record.keeping import without_password
 from reactor.record.sealing import Sealer
 from reactor.run import closing, signalling, starting
 from reactor.run.awaiting import perform
@@ -88,7 +89,7 @@ def known_scheme(url: str) -> str:
     if found and scheme in STORES and scheme != "keys":
         return scheme
     raise ReactorError(
-        f"no store answers to {url!r}",
+        f"no store answers to {without_password(url)!r}",
         code="unknown-store",
         known=("memory://", "sqlite:///runs.db", "redis://localhost:6379/0"),
         fix="say one of the known kinds",

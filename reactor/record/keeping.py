@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from typing import TYPE_CHECKING
 
@@ -74,6 +75,16 @@ def takes_over(run: str, former: str) -> bool:
     """Whether a run is a later life of that one, and has its correlation ids."""
     (name, number), (other, lower) = life_of(run), life_of(former)
     return name == other and number > lower
+
+
+def without_password(url: str) -> str:
+    """A store's URL as a message may show it, also where it is none.
+
+    >>> without_password("redis://:hunter2@host:6379/0?password=hunter2"), without_password("reddis://:a/b@host")
+    ('redis://…@host:6379/0', 'reddis://…@host')
+    """
+    shown = re.sub(r":/*.*@", "://…@", re.sub(r"\?\w*(=.*)?$", "", url))
+    return re.sub(r"^unix:/(?!/)", "unix:///", shown)
 
 
 def next_fence(fence: int, now: float) -> int:

@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
+from reactor.record.keeping import without_password
 from reactor.stores.redis_operations import RedisOperations
 from reactor.stores.redis_reader import Reader
 from reactor.stores.redis_records import RedisRecords
@@ -45,12 +46,12 @@ class RedisStore(RedisRecords, RedisRegistry, RedisOperations, RedisStanding):
         """Connect, and see that the server may keep runs.
 
         `shards` counts when the namespace is made, and never changes. `timeout` bounds one round trip, `patience` all tries for one
-        call, in seconds. Raises StoreUnavailable where the server does not answer, StoreUnfit where it may lose data or is too old, or
-        the namespace has another number of shards, ReactorError for a URL that is none.
+        call, in seconds. Raises StoreUnavailable where the server does not answer, at once where it surely never will, StoreUnfit where
+        it may lose data or is too old, or the namespace has another number of shards, ReactorError for a URL that is none.
         """
         address, namespace = split(url)
         make = connections(address, timeout=timeout)
-        wire = Wire(make, timeout=timeout, patience=patience)
+        wire = Wire(make, without_password(address), timeout=timeout, patience=patience)
         keys = Namespace(namespace, shards)
         try:
             await _see_that_it_fits(wire, keys)

@@ -25,7 +25,7 @@ MISSED = {
     "nothing here": ([], ["[no-store]", "there is no file .reactor/runs.db", "`reactor run` makes it"]),
     "memory": (["--store", "memory://"], ["[nothing-kept]", "ends with its process", "sqlite:///runs.db"]),
     "not ours": (["--store", "sqlite:///app.py"], ["[store-foreign]", "app.py is no store of runs"]),
-    "unreachable": (["--store", "redis://localhost:1/0"], ["[store-unavailable] Redis cannot be reached", "fix: see that it runs"]),
+    "unreachable": (["--store", "redis://localhost:1/0"], ["the Redis at redis://localhost:1/0", "fix: start the server"]),
 }
 
 

@@ -74,7 +74,7 @@ class Server:
                 line.settimeout(1.0)
                 line.connect(str(self.socket))
                 line.sendall(b"PING\r\n")
-                return line.recv(64).startswith(b"+PONG")
+                return line.recv(64).startswith((b"+PONG", b"-NOAUTH"))
         except OSError:
             return False
 
