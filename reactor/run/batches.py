@@ -5,6 +5,7 @@ The elements are persisted before any of them begins, and folded into one chunk 
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -84,12 +85,15 @@ def dispatch(driver: Driver, order: Dispatch) -> None:
 
 async def _pull(driver: Driver, order: Dispatch) -> None:
     try:
-        map_run = await _opened(driver, order.scope, order.index)
+        map_run = await _opened(driver, order)
+        if map_run is None:
+            return
         map_run.scope, map_run.index = order.scope, order.index  # where it is now: memory may have been dropped meanwhile
         later = mapping.dispatch(driver, order)
         if later is not None:
             await later
     except Exception as error:  # noqa: BLE001  # opening again and skipping forward may raise anything
+        await _close(driver.maps.pop(order.address, None))
         if not driver.released and driver.machine.is_due(order):
             driver.originals[order.address] = error
             driver.note(SourceEnded(driver.site.now(), order.address, failure_of(error, 1, secrets=driver.secrets)))
@@ -97,19 +101,35 @@ async def _pull(driver: Driver, order: Dispatch) -> None:
         driver.pulls.discard((order.address, order.batch))
 
 
-async def _opened(driver: Driver, scope: Scope, index: int) -> MapRun:
-    """The map, opened; again, after a takeover, and gone on to where it was."""
-    address, node, elements = scope.names[index], scope.plan.nodes[index], scope.maps[index]
-    found = driver.maps.get(address)
+async def _opened(driver: Driver, order: Dispatch) -> MapRun | None:
+    """The map, opened; again, after a takeover, and gone on to where it was. None: it stopped meanwhile, and nothing is open."""
+    found = driver.maps.get(order.address)
     if found is None or (found.sequence is None and found.puller is None):
+        scope, index = order.scope, order.index
+        node, elements = scope.plan.nodes[index], scope.maps[index]
         source = node.map.source
         await driver.site.resources.open((*node.providers, *source.providers))
+        if not _is_wanted(driver, order):
+            return None
         keyed = source.key is not None and elements.first > 0
-        found = MapRun(driver, scope, index, after=_plain(elements.key) if keyed else None)
+        found = driver.maps[order.address] = MapRun(driver, scope, index, after=_plain(elements.key) if keyed else None)
         if found.puller is not None and elements.first and not keyed:
-            await _skip_forward(found, elements)
-        driver.maps[address] = found
+            try:
+                await _skip_forward(found, elements)
+            except asyncio.CancelledError:  # its map stops, and has closed it; or its driver lets go of it
+                await _close(found)
+            if not _is_wanted(driver, order):
+                return None
     return found
+
+
+def _is_wanted(driver: Driver, order: Dispatch) -> bool:
+    return not driver.released and not driver.held and driver.machine.is_due(order)
+
+
+async def _close(map_run: MapRun | None) -> None:
+    if map_run is not None and map_run.puller is not None:
+        await map_run.puller.close()
 
 
 async def _skip_forward(map_run: MapRun, elements: MapState) -> None:

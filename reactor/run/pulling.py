@@ -30,6 +30,11 @@ class Puller:
         self._asked = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
+    @property
+    def is_open(self) -> bool:
+        """Whether something may be open that is to be closed."""
+        return self._task is not None and not self._task.done()
+
     async def take(self, count: int) -> list[Any]:
         """At most `count` elements, none when there are no more. Raises what the source raised."""
         if self._closing:

@@ -327,6 +327,9 @@ class Recorder(Keeper):
             self._timer.cancel()
             self._timer = None
         self._hand_back()
+        for map_run in self.maps.values():
+            if map_run.puller is not None and map_run.puller.is_open:
+                self.host.spawn(map_run.puller.close())
 
     def claimed(self, loaded: Loaded) -> Claimed:
         """The claim that it holds."""
