@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import json
 import sys
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -27,6 +28,7 @@ from reactor.define.reactor import definition_of
 from reactor.errors import ReactorError
 from reactor.plan import diagram, svg
 from reactor.plan.compile import plan_of
+from reactor.run.checking import is_text
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -170,9 +172,17 @@ cli.add_command(runs)
 cli.add_command(doctor)
 
 
+def _check_texts(args: Sequence[str]) -> None:
+    """What the shell hands over may be no UTF-8. The name of a file may be so; nothing else that is said here can."""
+    for number, (before, arg) in enumerate(pairwise(("", *args)), 1):
+        if not is_text(arg) and before not in ("--input", "--out"):  # it is not repeated: it may be a secret
+            raise Problem(f"argument {number} is no UTF-8", "fix: say it in UTF-8, whatever the terminal speaks", code="usage")
+
+
 def main(args: Sequence[str] | None = None) -> NoReturn:
     """Run the command line and exit with its code; `args` are those of the process unless given."""
     try:
+        _check_texts(sys.argv[1:] if args is None else args)
         cli.main(args=args, prog_name="reactor", standalone_mode=False)
     except click.ClickException as error:
         error.show()

@@ -80,7 +80,7 @@ def failure_of(error: BaseException, attempt: int, arguments: dict[str, Any] | N
 
 def _lineage(only: BaseException, error: BaseException) -> tuple[str, ...]:
     """The names of its classes, and of those of all that is in a group."""
-    names = dict.fromkeys(name[:NAME] for one in (only, *exceptions_in(error)) for name in lineage_of(type(one)))
+    names = dict.fromkeys(writable(name)[:NAME] for one in (only, *exceptions_in(error)) for name in lineage_of(type(one)))
     return tuple(islice(names, LINEAGE))
 
 
@@ -138,8 +138,17 @@ def cut(text: str, length: int, secrets: Sequence[str] = ()) -> str:
     >>> cut("the card 4242 was declined", 20, ["4242"])
     'the card ******** w…'
     """
-    text = blotted(text, secrets)
+    text = writable(blotted(text, secrets))
     return text if len(text) <= length else text[: length - 1] + "…"
+
+
+def writable(text: str) -> str:
+    r"""The text as it can be written: what has no bytes (a lone surrogate, as in the name of a file that is no UTF-8) is spelled out.
+
+    >>> writable("no such file: caf" + chr(0xDCE9))
+    'no such file: caf\\udce9'
+    """
+    return text if text.isascii() else text.encode(errors="backslashreplace").decode()
 
 
 def _notes(error: BaseException, secrets: Sequence[str]) -> tuple[str, ...]:
@@ -176,7 +185,7 @@ class _Short(reprlib.Repr):
 def shown(value: Any, secrets: Sequence[str] = ()) -> str:
     """A short repr of any value, whatever its own repr does."""
     try:
-        text = _Short(secrets).repr(value)
+        text = writable(_Short(secrets).repr(value))
     except Exception as broken:  # noqa: BLE001  # an author's __repr__ may do anything
         text = f"<{type(value).__name__}: its repr raised {type(broken).__name__}>"
     return text if len(text) <= SHOWN else text[: SHOWN - 1] + "…"
@@ -185,7 +194,7 @@ def shown(value: Any, secrets: Sequence[str] = ()) -> str:
 def _frames(trace: TracebackType | None) -> list[Frame]:
     """The author's frames: not ours, not the standard library's, nor a library's that his code called."""
     found = [
-        Frame(code.co_filename, line, code.co_name, linecache.getline(code.co_filename, line, frame.f_globals).strip()[:LINE])
+        Frame(writable(code.co_filename), line, code.co_name, linecache.getline(code.co_filename, line, frame.f_globals).strip()[:LINE])
         for frame, line in traceback.walk_tb(trace)
         if not (code := frame.f_code).co_filename.startswith(OURS)
     ]

@@ -162,7 +162,7 @@ class Run(Generic[T]):
         Raises WrongState where it has ended.
         """
         if await commanding.may(self._open(), self.id, "cancel", undo=undo):
-            fact = StopRequested(self._host.site.now(), "", "cancel" if undo else "abandon", cut(reason, LONG))
+            fact = StopRequested(self._host.site.now(), "", "cancel" if undo else "abandon", cut(str(reason), LONG))
             await commanding.deliver(self._host, self.id, letter("cancel", fact))
 
     async def undo(self) -> None:

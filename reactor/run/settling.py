@@ -19,6 +19,7 @@ from reactor.machine.events import CallFailed, CallSucceeded, ChildOpened, Compe
 from reactor.record.words import EVENT_LIMIT
 from reactor.run import interrupting
 from reactor.run.arguments import arguments_of, code_of
+from reactor.run.checking import LONGEST_ID, is_correlation_id
 from reactor.run.failures import LONG, cut, failure_of, secret_texts, shown, speaks
 from reactor.run.masking import HANDED, secrets_of
 from reactor.run.values import FALSE, TRUE
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
     from reactor.run.runner import Runner
 
 DEPTH = 32  # reactors in reactors
-LONGEST_ID = 200  # characters of a correlation id
 WIDEST = 4  # bytes of a character
 AROUND = 1024  # bytes that an event takes beside its value and address
 TIMEOUT = "timeout"
@@ -122,7 +122,7 @@ def _no_ask(order: Call, ask: Any) -> ReactorError | None:
             fix="return `Ask(correlation_id, show=…)`, or raise Skip(value) where there is nothing to ask",
         )
     named: Any = ask.correlation_id
-    if named is not None and not (isinstance(named, str) and 0 < len(named) <= LONGEST_ID):
+    if named is not None and not is_correlation_id(named):
         return ReactorError(
             f"the interrupt `{node.name}` asks under the correlation id {shown(named)}",
             code="bad-correlation-id",

@@ -31,6 +31,7 @@ from reactor.machine.parking import waiting_in
 from reactor.record.codec import same
 from reactor.record.keeping import root_of
 from reactor.record.words import Delivered, Message
+from reactor.run.checking import check_address
 from reactor.run.delivery import Delivery, Remembered, remembered_of
 from reactor.run.failures import failure_of
 from reactor.run.interrupting import Signal, signal_of
@@ -96,10 +97,7 @@ class Signalling:
         self, encode: Callable[[], bytes], *, run_id: str | None, correlation_id: str | None, delivery_id: str | None
     ) -> Delivery:
         """Deliver it. Raises PayloadInvalid, RunConflict, NotWaiting, AmbiguousSignal, MailboxFull, UnknownRun, Expired."""
-        if run_id is None and correlation_id is None:
-            raise ReactorError(
-                f"a signal for `{self.name}` says no run", code="signal-to-nobody", fix="give `run_id=` or `correlation_id=`"
-            )
+        check_address(self.name, run_id, correlation_id, delivery_id)
         self.correlation_id = correlation_id
         key = None if delivery_id is None else f"{self.name}:{delivery_id}"
         if key is not None:

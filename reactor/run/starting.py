@@ -13,6 +13,7 @@ from reactor.record.codec import same
 from reactor.record.inputs import decode_inputs, encode_inputs
 from reactor.record.words import NewRecord
 from reactor.run import restarting
+from reactor.run.checking import is_text
 from reactor.run.handle import Run
 from reactor.run.hosting import new_driver
 from reactor.run.refusing import tell_definition
@@ -80,6 +81,8 @@ async def _later_life(host: Host, run_id: str) -> Loaded:
 
 async def newest(host: Host, run_id: str) -> str:
     """The name of the newest life of a run; of one that is named, its own. Raises UnknownRun, or Expired where only names are left."""
+    if not is_text(run_id):
+        raise unknown(run_id)
     named = "~" in run_id
     if run_id in host.drivers:
         return run_id if named else await restarting.latest_life(host, run_id)

@@ -249,3 +249,21 @@ def test_paths_are_read_and_shown(folder):
     done = folder.reactor("run", "paths.py:Paths", "folder=a/b", 'more=["c/d"]', "-q")
     assert (done.returncode, json.loads(done.stdout)) == (0, ["a", "c"]), done.stderr
     assert "fix: reactor run paths.py:Paths folder=file" in folder.reactor("run", "paths.py:Paths").stderr
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["run", "greet.py:Greet", "name=\udcff"],
+        ["run", "greet.py:Greet", "name=ann", "--id", "\udcff"],
+        ["runs", "ls", "--text", "\udcff"],
+        ["runs", "get", "\udcff"],
+        ["runs", "signal", "Greet:1", "asks", "\udcff", "--app", "greet.py:Greet"],
+    ],
+)
+def test_an_argument_that_is_no_utf_8_begins_nothing(folder, words):
+    """It has no bytes that a store keeps; which one it is is said, and what stands in it is not: it may be a secret."""
+    done = folder.reactor(*words)
+    assert done.returncode == 2
+    assert done.stderr.startswith(f"[usage] argument {words.index(next(word for word in words if not word.isascii())) + 1} is no UTF-8")
+    assert "udcff" not in done.stderr
