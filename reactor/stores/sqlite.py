@@ -235,6 +235,8 @@ class SqliteStore(_Records, _Registry, _Operations):
         if durability not in SYNCHRONOUS:
             raise ReactorError(f"there is no durability {durability!r}", code="bad-durability", known=tuple(SYNCHRONOUS))
         name = os.fspath(path)
+        if "\0" in name:
+            raise ReactorError(f"{name!r} is no path of a file", code="bad-store-url", fix="name a file: `sqlite:///runs.db`")
         reader = Reader(name, clock, patience)
         store = cls(name, QuickWriter(reader, clock, durability, patience), reader)
         await store._writer.open()

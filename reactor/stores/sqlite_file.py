@@ -6,6 +6,7 @@ It refuses to know what is written, and on which thread.
 from __future__ import annotations
 
 import os
+import re
 import sqlite3
 import time
 from pathlib import Path
@@ -30,7 +31,7 @@ MUCH = 8_000  # … before whoever commits has to fold them: 32 MB
 LOG = 64 << 20  # bytes that the log keeps on disk when it is empty
 
 BACKUP = "keep a copy of it, and bring back a backup"
-NO_TEXT = "Could not decode to UTF-8"  # the driver's words
+NOT_OURS = ("Could not decode to UTF-8", "no such table", "no such column")  # the driver's words
 SPOILT = (msgspec.MsgspecError, sqlite3.OperationalError)  # … of which `is_damage` tells the second from all others
 
 Number: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=1 << 53)]  # whatever we count
@@ -86,6 +87,7 @@ CREATE TABLE answers (delivery TEXT PRIMARY KEY, until REAL NOT NULL, answer BLO
 CREATE INDEX answers_until ON answers (until);
 CREATE TABLE commits (number INTEGER PRIMARY KEY, at REAL NOT NULL, runs BLOB NOT NULL);
 """
+MADE = tuple(re.findall(r"CREATE TABLE (\w+)", TABLES))
 
 
 def connect(path: str, durability: Durability, patience: float) -> sqlite3.Connection:
@@ -93,6 +95,19 @@ def connect(path: str, durability: Durability, patience: float) -> sqlite3.Conne
 
     Waiting for other processes is its owner's business, once it is there.
     """
+    _check_place(path)
+    until = time.monotonic() + patience
+    while True:  # SQLite itself does not wait where a file changes its mode, or its last user leaves
+        try:
+            return _writing(path, durability, patience)
+        except sqlite3.Error as error:
+            if not is_busy(error) or time.monotonic() >= until:
+                raise
+        time.sleep(about(0.005))
+
+
+def _check_place(path: str) -> None:
+    """Raises StoreUnavailable where no file of ours can be."""
     if sqlite3.sqlite_version_info < OLDEST:
         said = f"SQLite {sqlite3.sqlite_version} is older than {'.'.join(map(str, OLDEST))}"
         raise StoreUnavailable(said, code="store-old-sqlite", fix="use a Python that was built with a newer SQLite")
@@ -102,14 +117,9 @@ def connect(path: str, durability: Durability, patience: float) -> sqlite3.Conne
     if not _writable(folder) or (os.path.exists(path) and not _writable(path)):  # noqa: PTH110  # a name, not yet a file
         meaning = MEANINGS[sqlite3.SQLITE_READONLY]
         raise StoreUnavailable(f"{path}: {meaning.what}", code=meaning.code, fix=meaning.fix)
-    until = time.monotonic() + patience
-    while True:  # SQLite itself does not wait where a file changes its mode, or its last user leaves
-        try:
-            return _writing(path, durability, patience)
-        except sqlite3.Error as error:
-            if not is_busy(error) or time.monotonic() >= until:
-                raise
-        time.sleep(about(0.005))
+    if os.path.exists(path) and not os.path.isfile(path):  # noqa: PTH110, PTH113  # a name, not yet a file
+        what, fix = ("a folder", f"name a file in it: {path}/runs.db") if os.path.isdir(path) else ("no file", "name a file")  # noqa: PTH112
+        raise StoreUnavailable(f"{path} is {what}", fix=fix)
 
 
 def _writing(path: str, durability: Durability, patience: float) -> sqlite3.Connection:
@@ -140,6 +150,7 @@ def _connected(path: str, patience: float, *, read_only: bool = False) -> sqlite
     try:
         connection.execute(f"PRAGMA cache_size = -{CACHE}")
         connection.execute("PRAGMA temp_store = MEMORY")
+        connection.execute("PRAGMA trusted_schema = OFF")  # who can write to the file must get nothing done here
         if read_only:
             connection.execute("PRAGMA query_only = ON")
     except BaseException:
@@ -154,9 +165,7 @@ def _take_over(connection: sqlite3.Connection, path: str) -> None:
     if there and _of(connection, "application_id") != APPLICATION:
         raise _foreign(path)
     if not there:
-        if connection.execute("PRAGMA journal_mode = WAL").fetchone()[0] != "wal":
-            said = f"{path}: there can be no write-ahead log beside it"
-            raise StoreUnavailable(said, code="store-no-log", fix="name a file on a disk of this machine")
+        _keep_a_log(connection, path)
         connection.execute("BEGIN IMMEDIATE")
         if not _of(connection, "user_version"):  # else another process made them meanwhile
             for statement in TABLES.split(";\n"):
@@ -168,6 +177,31 @@ def _take_over(connection: sqlite3.Connection, path: str) -> None:
     if found > VERSION:
         said = f"{path} was written by a newer release (tables {found}; this one knows {VERSION})"
         raise StoreUnavailable(said, code="store-newer", fix="install that release here, or use another file")
+    _see_that_it_is_whole(connection, path, found)
+    _keep_a_log(connection, path)
+
+
+def _keep_a_log(connection: sqlite3.Connection, path: str) -> None:
+    """As the file says of itself, unless others changed that. Raises StoreUnavailable where it cannot be."""
+    if connection.execute("PRAGMA journal_mode = WAL").fetchone()[0] != "wal":
+        said = f"{path}: there can be no write-ahead log beside it"
+        raise StoreUnavailable(said, code="store-no-log", fix="name a file on a disk of this machine")
+
+
+def _see_that_it_is_whole(connection: sqlite3.Connection, path: str, version: int) -> None:
+    """Raises StoreUnavailable where others changed the tables: what they would do with our rows, no release knows."""
+    named = set(connection.execute("SELECT type, name FROM sqlite_master").fetchall())
+    lacks = sorted(name for name in MADE if ("table", name) not in named)
+    foreign = sorted(f"the {kind} {name}" for kind, name in named if kind in ("trigger", "view"))
+    if lacks or foreign or version < 1:
+        why = (
+            f"it lacks {', '.join(lacks)}"
+            if lacks
+            else f"it holds {', '.join(foreign)}"
+            if foreign
+            else f"its tables are of version {version}"
+        )
+        raise StoreUnavailable(f"{path} is not as any release made it: {why}", code="store-corrupt", fix=BACKUP)
 
 
 def _of(connection: sqlite3.Connection, pragma: str) -> int:
@@ -223,8 +257,8 @@ def as_written(found: Any, declared: type[T], of: object = None) -> T:
 
 
 def is_damage(error: BaseException) -> bool:
-    """Whether what was found is none that we write: what `as_written` says, or the driver of text that is none."""
-    return isinstance(error, msgspec.MsgspecError) or (isinstance(error, sqlite3.Error) and str(error).startswith(NO_TEXT))
+    """Whether what was found is none that we write: what `as_written` says, or the driver of text that is none, or of missing columns."""
+    return isinstance(error, msgspec.MsgspecError) or (isinstance(error, sqlite3.Error) and str(error).startswith(NOT_OURS))
 
 
 def _damaged(path: str, error: BaseException) -> StoreUnavailable:
@@ -250,6 +284,9 @@ MEANINGS = {
     sqlite3.SQLITE_CORRUPT: Meaning("the file is damaged", code="store-corrupt", fix=BACKUP),
     sqlite3.SQLITE_CANTOPEN: Meaning("it cannot be opened", code="store-unavailable", fix="name a file that this user may write"),
 }
+MEANINGS[sqlite3.SQLITE_IOERR] = Meaning(
+    "its disk does not read or write", code="store-unavailable", fix="see to the disk, and to the limits of this process (ulimit -f)"
+)
 MEANINGS[sqlite3.SQLITE_LOCKED] = MEANINGS[sqlite3.SQLITE_BUSY]
 FAILED = Meaning("SQLite failed", code="store-unavailable", fix="try again: nothing of this was written")
 

@@ -5,10 +5,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import sqlite3
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from itertools import count
 from typing import Any
 
+import msgspec
 import pytest
 
 from reactor import Ask, Engine, Reactor, ReactorError, StoreUnavailable, Succeeded, interrupt, step
@@ -58,6 +61,14 @@ class File:
         """Its first events are no events any more."""
         self.write("UPDATE events SET events = ? WHERE record = (SELECT id FROM heads WHERE run = ?) AND seq < 3", BAD, run)
 
+    def spoil_status(self, run: str) -> None:
+        """It is none of those that a run can have."""
+        self.write("UPDATE heads SET status = ? WHERE run = ?", BAD, run)
+
+    def spoil_tags(self, run: str) -> None:
+        """They are no list of texts."""
+        self.write("UPDATE bodies SET tags = ? WHERE record = (SELECT id FROM heads WHERE run = ?)", BAD, run)
+
     def spoil_head(self, run: str) -> None:
         """Nobody knows how long it is."""
         self.write("UPDATE heads SET seq = ? WHERE run = ?", BAD, run)
@@ -81,6 +92,14 @@ class Server:
     def spoil_events(self, run: str) -> None:
         """Its first event is no event any more."""
         self.client.ltrim(self.key("e", run), 1, -1)
+
+    def spoil_status(self, run: str) -> None:
+        """It is none of those that a run can have."""
+        self.client.hset(self.key("r", run), "s", BAD)
+
+    def spoil_tags(self, run: str) -> None:
+        """They are no list of texts."""
+        self.client.set(f"{self.key('r', run).decode().partition('}:')[0]}}}:j:{run}", BAD)
 
     def spoil_head(self, run: str) -> None:
         """Nobody knows how long it is."""
@@ -179,6 +198,28 @@ class Damaged:
     async def append(self, append: Any) -> Any:
         """As told."""
         raise StoreUnavailable(f"a record is damaged: {append.run}", code="store-corrupt", fix="bring back a backup")
+
+
+@pytest.mark.parametrize("spoil", ["spoil_status", "spoil_tags"])
+async def test_a_damaged_run_hides_no_other_from_a_list(place, spoil):
+    """`find` and `runs ls` show them all; the damaged one is shown as such, and says why when it is asked."""
+    await parked(place, "1", "2", "3")
+    getattr(place, spoil)("Shop:2")
+    async with Engine(place.url, reactors=[Shop]) as engine:
+        for asked in ({}, {"reactor": Shop}, {"text": "Shop:"}):
+            page = await engine.find(**asked)
+            assert [run.id for run in page.items] == ["Shop:3", "Shop:2", "Shop:1"]
+            assert page.total == 3
+        one, two = await engine.find(limit=1), await engine.find(limit=2)
+        rest = await engine.find(limit=5, cursor=one.cursor)
+        assert [run.id for run in (*one.items, *rest.items)] == ["Shop:3", "Shop:2", "Shop:1"]
+        assert [run.id for run in (await engine.find(cursor=two.cursor)).items] == ["Shop:1"]
+        assert (await told(page.items[1].status)).code == "store-corrupt"
+        assert [await run.status() for run in (page.items[0], page.items[2])] == ["parked", "parked"]
+    asked = [sys.executable, "-m", "reactor.cli", "runs", "ls", "--store", place.url, "--json"]
+    listed = await asyncio.to_thread(subprocess.run, asked, capture_output=True, text=True, check=True, timeout=30)
+    rows = [msgspec.json.decode(line) for line in listed.stdout.splitlines()]
+    assert [(row["run_id"], row["status"]) for row in rows] == [("Shop:3", "parked"), ("Shop:2", "damaged"), ("Shop:1", "parked")]
 
 
 async def test_a_script_that_stumbles_says_that_the_record_is_damaged():
