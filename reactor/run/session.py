@@ -114,6 +114,8 @@ class Session:
                 if wait == self.lease / 3:
                     LOGGER.warning("the lease of %s cannot be renewed: %s", self.id, error)
                 wait = min(0.5, self.lease / 6)
+            except Exception:  # noqa: BLE001  # a mistake of ours: a process whose lease runs out for it is worse
+                LOGGER.exception("a renewal of %s failed", self.id)
 
     async def close(self) -> None:
         """End the lease: what it still holds is due at once."""

@@ -184,6 +184,25 @@ async def test_before_anything_begins_again_it_is_asked_what_is_still_held(store
     assert asked == [False]
 
 
+async def test_whatever_fails_in_a_renewal_it_is_renewed_on(store, session, caplog):
+    """A mistake of ours must not cost the process all its runs, one after another, with nobody told."""
+    failures = [ValueError("a mistake")]
+
+    async def lapsed():
+        if failures:
+            raise failures.pop()
+
+    session.lapsed = lapsed
+    store.is_away = True
+    await asyncio.sleep(LEASE)
+    store.is_away = False
+    await asyncio.sleep(2 * LEASE)
+    assert failures == []
+    assert session.may_begin
+    assert session.may_claim
+    assert "a mistake" in caplog.text
+
+
 async def test_a_session_that_the_store_dropped_is_opened_again(store, session):
     """It had run out and held nothing."""
     await store.close_session(session.id)
