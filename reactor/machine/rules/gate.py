@@ -30,8 +30,10 @@ def started(state: State, event: RunStarted) -> None:
 def stop_requested(state: State, event: StopRequested) -> None:
     """A message from outside. A run that is rolling back already goes on rolling back; one that is halting is still cancelled."""
     root = state.root
-    rouses = root.quiet and root.phase in (STOPPING, QUIET) and event.mode in ("cancel", "undo") and state.ended is None
-    if root.phase != FORWARD and not (event.mode == "abandon" or rouses or (root.is_batch and root.phase == STOPPING)):
+    goes_on = root.phase in (STOPPING, QUIET) and state.ended is None
+    rouses = goes_on and root.quiet and event.mode in ("cancel", "undo")
+    abandons = goes_on and event.mode == "abandon"
+    if root.phase != FORWARD and not (abandons or rouses or (root.is_batch and root.phase == STOPPING)):
         return
     state.stop_mode = event.mode
     state.reason = event.reason
@@ -46,6 +48,8 @@ def stop_requested(state: State, event: StopRequested) -> None:
     else:
         state.ending = ENDINGS[event.mode]
     state.moves.append(("stop", root, -1))
+    if abandons and root.quiet and root.phase == QUIET:  # it came to rest, and ends by another word than it was to
+        state.moves.append(("hushed", root, -1))
     if event.mode not in ("settle", "halt"):
         cancel_calls(state, event.reason)
         state.moves.extend(("cancelled", scope, index) for scope in state.scopes() for index, mark in enumerate(scope.marks) if mark == CUT)
@@ -96,11 +100,16 @@ def rouse(state: State) -> None:
 
 
 def at_rest(scope: Scope, index: int) -> bool:
-    """Whether a child or a map came to rest with nothing undone: it is no longer counted as in flight."""
+    """Whether a child or a map came to rest with nothing undone: it is no longer counted as in flight.
+
+    A map that was cut and has settled did; one that is whole is in flight until its end is on record.
+    """
     child, elements = scope.children.get(index), scope.maps.get(index)
     if child is not None:
         return child.phase == QUIET
-    return elements is not None and elements.ended and not elements.open and not elements.dispatching and elements.to_undo is None
+    if elements is None or not (elements.cut or elements.failure):
+        return False
+    return elements.ended and not elements.open and not elements.dispatching and elements.to_undo is None
 
 
 def halted(state: State, event: Halted) -> None:
