@@ -87,6 +87,14 @@ def crash(session: nox.Session) -> None:
 
 
 @nox.session
+def properties(session: nox.Session) -> None:
+    """Ten times as many random runs as `tests` does, on every store; `-- --hypothesis-seed=…` for others."""
+    session.install("-e", ".", *group("test"))
+    unhurried = ("--timeout=0", "-o", "faulthandler_timeout=0")
+    session.run("pytest", "tests/properties", "--hypothesis-profile=long", *unhurried, *session.posargs)
+
+
+@nox.session
 def lowest(session: nox.Session) -> None:
     """All tests on the lowest versions of the five dependencies that we claim to run on."""
     session.install(
