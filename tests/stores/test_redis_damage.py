@@ -149,6 +149,31 @@ async def of_the_others(store: RedisStore, where: Any) -> None:
     assert await store.close_session("session of shop:2") >= 1, where
 
 
+async def test_a_damaged_run_is_dropped_like_others(server):
+    """Whatever of it cannot be read: nothing of it is left, nobody waits for ever, and the others go with it."""
+    client = server.client()
+    store = await RedisStore.open(f"{server.address}?namespace=d", shards=1)
+    try:
+        await fill(store)
+        for run in ("shop:1", "shop:2"):
+            [token] = [one.token for one in await store.held(f"session of {run}") if one.run == run]
+            await store.append(Append(run=run, token=token, seq=2, op="end", status="succeeded", ended=True, read_up_to=1))
+        whole = content(client)
+        for key in [key for key in sorted(whole) if key.endswith(b":shop:1")]:
+            for what, plant in list(plants(client, key)):
+                plant()
+                async with asyncio.timeout(5):
+                    assert await store.expire(-1.0, LONG) == 2, (key, what)
+                left = [one for one in client.scan_iter(count=1000) if one.endswith(b":shop:1") and b":x:" not in one]
+                assert not left, (key, what, left)
+                client.flushall()
+                for restored, data in whole.items():
+                    client.restore(restored, 0, data)
+    finally:
+        await store.close()
+        client.close()
+
+
 async def test_every_key_of_a_run_that_others_wrote_to(server):
     """Other bytes in each field, none, too many, another kind of value: the run has errors, the others have none."""
     url = f"{server.address}?namespace=d"

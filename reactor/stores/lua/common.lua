@@ -92,6 +92,12 @@ local function each(runs, act)
   end
 end
 
+-- … and a list of its own that is none is an empty one.
+local function members(key)
+  local fine, found = pcall(call, 'SMEMBERS', key)
+  return fine and found or {}
+end
+
 local function disown(run, token)
   local session = session_of(token)
   if call('SREM', P .. 'c:' .. session, run) == 0 then

@@ -35,7 +35,7 @@ for i = 3, #ARGV do
   local run = ARGV[i]
   local ended = call('ZSCORE', P .. 't', run)
   if ended and tonumber(ended) <= now - tonumber(ARGV[1]) then
-    for _, child in ipairs(call('SMEMBERS', P .. 'y:' .. run)) do
+    for _, child in ipairs(members(P .. 'y:' .. run)) do
       drop(child)
     end
     drop(run)
