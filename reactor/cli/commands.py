@@ -96,7 +96,7 @@ def run(target: str, inputs: tuple[str, ...], source: str | None, **said: Any) -
 
 def _tell_parked(outcome: Parked, target: str, url: str) -> None:
     if not is_kept(url):
-        click.echo("a run in memory ends with this process: nothing can answer it later", err=True)
+        click.echo("a run in memory ends with this process: it was cancelled and undone, for nothing could answer it later", err=True)
         return
     for line in how_to_answer(outcome, target, None if url == DEFAULT else shown(url)):
         click.echo(line, err=True)

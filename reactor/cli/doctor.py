@@ -166,7 +166,7 @@ async def _runs(store: Store) -> list[Finding]:
         ("incompatible", "start a process with code that fits; or let go of it: reactor runs cancel ID --no-undo"),
     ):
         if counts.get(status):
-            rows, total = await find(store, {"status": status}, NAMED)
+            rows, total, _ = await find(store, {"status": status}, NAMED)
             names = listed([row.run for row in rows]) + (f" and {total - len(rows):,} more" if total > len(rows) else "")
             what = "could not be undone" if status == "stuck" else "fit no code that was asked"
             found.append(Finding("wrong", status, f"{total:,} run{'' if total == 1 else 's'} {what}: {names}", fix))

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import re
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from reactor.cli.problems import Problem, teach
 from reactor.cli.text import clean, duration
 from reactor.define.outcomes import Status
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from reactor.record.store import Row, Store
 
 PAGE = 500  # rows asked for at a time
@@ -45,16 +43,23 @@ def time_from(text: str | None, option: str, now: float) -> float | None:
         raise Problem(said, "fix: say 30m, 2h or 3d for so long ago, or a date: 2026-01-31T12:00", code="usage") from None
 
 
-async def find(store: Store, wanted: dict[str, Any], limit: int) -> tuple[list[Row], int]:
-    """The newest runs that match, and how many there are in all; a `limit` of 0 is all."""
+class Found(NamedTuple):
+    """Some of the runs that match, how many do in all, and after what the next page begins; None is the last."""
+
+    rows: list[Row]
+    total: int
+    cursor: str | None
+
+
+async def find(store: Store, wanted: dict[str, Any], limit: int, cursor: str | None = None) -> Found:
+    """The newest runs that match, from a cursor on; a `limit` of 0 is all. Raises ReactorError for what is no cursor."""
     rows: list[Row] = []
-    cursor: str | None = None
     while True:
         left = limit - len(rows) if limit else PAGE
         some, cursor, total = await store.find(**wanted, limit=min(left, PAGE), cursor=cursor)
         rows += some
         if cursor is None or (limit and len(rows) >= limit):
-            return rows, total
+            return Found(rows, total, cursor)
 
 
 def as_line(row: Row) -> dict[str, Any]:
@@ -70,19 +75,24 @@ def as_line(row: Row) -> dict[str, Any]:
     }
 
 
-def table(rows: Sequence[Row], total: int, now: float) -> list[str]:
-    """Runs for people, newest first, and a last line that counts them."""
+def table(found: Found, now: float) -> list[str]:
+    """Runs for people, newest first, and a last line that counts them and says how to see more."""
+    rows, total, cursor = found
     cells = [("RUN", "STATUS", "BEGAN", "TOOK", "FOUND BY")]
     for row in rows:
         took = duration(row.ended_at - row.created_at) if row.ended_at is not None else ""
-        found = [f"{clean(name, 40)}={clean(value, 60)}" for name, value in row.index.items()]
-        found += [f"#{clean(tag, 40)}" for tag in row.tags]
-        cells.append((clean(row.run, 120), row.status, ago(row.created_at, now), took, " ".join(found)))
+        by = [f"{clean(name, 40)}={clean(value, 60)}" for name, value in row.index.items()]
+        by += [f"#{clean(tag, 40)}" for tag in row.tags]
+        cells.append((clean(row.run, 120), row.status, ago(row.created_at, now), took, " ".join(by)))
     widths = [max(len(one[column]) for one in cells) for column in range(4)]
     lines = ["  ".join([*(text.ljust(width) for text, width in zip(one, widths, strict=False)), one[4]]).rstrip() for one in cells]
     counted = f"{len(rows):,} of {total:,} runs" if len(rows) < total else f"{total:,} run{'' if total == 1 else 's'}"
-    more = "; more: --limit 0" if len(rows) < total else ""
-    return [*(lines if rows else []), counted + more]
+    return [*(lines if rows else []), counted + (f"; {more(cursor)}, or --limit 0 for all" if cursor else "")]
+
+
+def more(cursor: str) -> str:
+    """What is said to see the next page."""
+    return f"more: --cursor {cursor}"
 
 
 def ago(at: float, now: float) -> str:

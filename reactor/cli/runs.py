@@ -10,7 +10,7 @@ import click
 
 from reactor.cli.apps import sealer_for
 from reactor.cli.doctor import Finding, examine, lines, refused
-from reactor.cli.listing import as_line, checked_status, find, table, time_from
+from reactor.cli.listing import as_line, checked_status, find, more, table, time_from
 from reactor.cli.moving import COMMANDS
 from reactor.cli.problems import Problem
 from reactor.cli.records import begin, read
@@ -46,20 +46,26 @@ def runs() -> None:
 @click.option("--since", metavar="TIME", help="Begun at this time or later: 2h, 3d (so long ago), or a date.")
 @click.option("--until", metavar="TIME", help="Begun before this time.")
 @click.option("--limit", default=50, show_default=True, type=click.IntRange(min=0), help="How many at most; 0 is all.")
-@click.option("--json", "as_lines", is_flag=True, help="One JSON object a line, for programs.")
+@click.option("--cursor", metavar="CURSOR", help="The page after the one that said so.")
+@click.option("--json", "as_lines", is_flag=True, help="One JSON object a line, for programs; where there are more, stderr says so.")
 def ls(store: str | None, limit: int, as_lines: bool, **wanted: Any) -> None:  # noqa: FBT001  # click's way to hand in a flag
-    """List the runs of a store, newest first."""
+    """List the runs of a store, newest first, a page at a time.
+
+    No run comes twice, and none that was there is left out, whatever begins or ends between two pages.
+    """
     checked_status(wanted["status"])
-    where = dict(_pair(pair) for pair in wanted.pop("pairs"))
+    where, cursor = dict(_pair(pair) for pair in wanted.pop("pairs")), wanted.pop("cursor")
     out = Output(sys.stdout)
 
     async def main() -> None:
         async with opened(store or DEFAULT) as there:
             now = await there.now()
             times = {name: time_from(wanted[name], f"--{name}", now) for name in ("since", "until")}
-            rows, total = await find(there, {**wanted, **times, "where": where}, limit)
-        for line in [as_json(as_line(row)) for row in rows] if as_lines else table(rows, total, now):
+            found = await find(there, {**wanted, **times, "where": where}, limit, cursor)
+        for line in [as_json(as_line(row)) for row in found.rows] if as_lines else table(found, now):
             out.line(line)
+        if as_lines and found.cursor:
+            click.echo(more(found.cursor), err=True)
 
     asyncio.run(main())
 

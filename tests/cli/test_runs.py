@@ -50,7 +50,24 @@ def test_ls_for_programs(kept):
     assert found("--text", "1", "--reactor", "buy") == ["buy:1"]
     assert found("--limit", "2") == ["buy:3", "buy:2"]
     assert found("--since", "2001-01-01", "--until", "2002-01-01") == found("--reactor", "nope") == []
-    assert "1 of 3 runs; more: --limit 0" in kept.reactor("runs", "ls", "--limit", "1").stdout
+
+
+def test_ls_by_pages(kept):
+    """Each says how to see the next; a program is told beside its lines. What is no cursor is a clear error."""
+    seen, more = [], ()
+    for _ in range(3):
+        done = kept.reactor("runs", "ls", "--json", "--limit", "1", *more)
+        [line] = done.stdout.splitlines()
+        seen.append(json.loads(line)["run_id"])
+        more = done.stderr.removeprefix("more: ").split()
+    assert (seen, more) == (["buy:3", "buy:2", "buy:1"], [])
+    said = kept.reactor("runs", "ls", "--limit", "2").stdout.splitlines()[-1]
+    assert said.startswith("2 of 3 runs; more: --cursor ")
+    assert said.endswith(", or --limit 0 for all")
+    cursor = said.split()[6].rstrip(",")
+    assert "buy:1" in kept.reactor("runs", "ls", "--cursor", cursor).stdout
+    wrong = kept.reactor("runs", "ls", "--cursor", "nonsense")
+    assert (wrong.returncode != 0, "no cursor of a search" in wrong.stderr) == (True, True)
 
 
 def test_get_one_that_failed(kept):

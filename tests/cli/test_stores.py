@@ -151,3 +151,37 @@ def test_a_store_in_a_variable(folder):
     done = folder.reactor("doctor", REACTOR_STORE="redis://:t0ps3cr3t@localhost:1/0")
     assert (done.returncode, "t0ps3cr3t" in done.stdout + done.stderr) == (1, False)
     assert not list(folder.path.iterdir())
+
+
+def test_a_run_in_memory_that_parks_is_undone(folder):
+    """Nobody could answer it any more: what it had done is undone before the command ends, and that is said."""
+    folder.write(
+        "app.py",
+        """
+        from pathlib import Path
+        from reactor import Ask, Reactor, interrupt, step
+
+        class Asks(Reactor):
+            @step
+            async def charge(self) -> int:
+                Path("charge").touch()
+                return 1
+
+            @charge.undo
+            async def refund(self, value: int) -> None:
+                Path("charge").unlink()
+
+            @interrupt(after=[charge])
+            async def approval(self) -> Ask[bool]:
+                return Ask()
+
+            @step(after=[approval])
+            async def output(self) -> int:
+                return 1
+        """,
+    )
+    done = folder.reactor("run", "app:Asks", "--store", "memory://")
+    assert (done.returncode, "it was cancelled and undone" in done.stderr) == (3, True)
+    assert not (folder.path / "charge").exists()
+    assert folder.reactor("run", "app:Asks").returncode == 3
+    assert (folder.path / "charge").exists()
