@@ -56,7 +56,7 @@ async def evalsha_by_wire(url: str) -> AsyncIterator[Act]:
     from reactor.stores.redis_server import connections
     from reactor.stores.redis_wire import Wire
 
-    wire = Wire(connections(url, timeout=5.0), timeout=5.0, patience=10.0)
+    wire = Wire(connections(url, timeout=5.0), url, timeout=5.0, patience=10.0)
     script = Script("limit", SCRIPT)
     expect(script.digest, sha1(SCRIPT.encode(), usedforsecurity=False).hexdigest())
 
