@@ -30,12 +30,14 @@ def check_record(record: NewRecord) -> None:
 def check_append(append: Append) -> None:
     """Raises TooLarge where anything in it is."""
     for event in append.events:
-        _check(event, EVENT_LIMIT, f"an event of `{append.run}`")
+        if len(event) > EVENT_LIMIT:
+            _check(event, EVENT_LIMIT, f"an event of `{append.run}`")
     for to, message in append.messages:
         check_message(to, message.body, message.kind)
     for child in append.children:
         check_record(child)
-    _check(append.chunk or b"", BATCH_LIMIT, f"the results of `{append.run}`")
+    if append.chunk is not None:
+        _check(append.chunk, BATCH_LIMIT, f"the results of `{append.run}`")
 
 
 def check_message(to: str, body: bytes, kind: MessageKind = "signal") -> None:

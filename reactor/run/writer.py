@@ -92,7 +92,10 @@ class Writer:
             reactor_version=version,
         )
         self.facts, self.data, self.messages, self.children, self.afters = [], [], [], [], []
-        answer = await self._written(order)
+        try:
+            answer = await self.store.append(order)
+        except StoreUnavailable as error:
+            answer = await self._tried_again(order, error)
         if isinstance(answer, Appended):
             self.seq = answer.seq
             self.version = None if self.version is version else self.version
@@ -106,17 +109,16 @@ class Writer:
         self.afters = afters + self.afters
         return answer, []
 
-    async def _written(self, order: Append) -> Answer:
+    async def _tried_again(self, order: Append, error: StoreUnavailable) -> Answer:
+        """As often as it takes, where that may help."""
         wait = FIRST_WAIT
-        while True:
-            try:
-                return await self.store.append(order)
-            except TooLarge:
-                raise
-            except StoreUnavailable as error:
-                if self.given_up or error.is_damage:
-                    raise
-                if wait == FIRST_WAIT:
-                    LOGGER.warning("%s waits for its store: %s", self.name, error)
+        while not (isinstance(error, TooLarge) or self.given_up or error.is_damage):
+            if wait == FIRST_WAIT:
+                LOGGER.warning("%s waits for its store: %s", self.name, error)
             await asyncio.sleep(wait)
             wait = min(2 * wait, LONGEST_WAIT)
+            try:
+                return await self.store.append(order)
+            except StoreUnavailable as again:
+                error = again
+        raise error

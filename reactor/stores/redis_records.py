@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 
 LETTERS: dict[MessageKind, str] = {"signal": "s", "settled": "t", "cancel": "c", "undo": "u", "retry_rollback": "r", "restart": "x"}
 KINDS: dict[int, MessageKind] = {ord(letter): kind for kind, letter in LETTERS.items()}
+LAST = (1 << 64) - 1
 ROUNDS = 20  # of looking for something to claim, where others are always quicker
 
 pack = msgspec.msgpack.Encoder().encode
@@ -148,7 +149,7 @@ class RedisRecords(Ground):
             append.run,
             append.token,
             append.seq,
-            blake2b(append.op.encode(), digest_size=8).digest(),
+            (hash(append.op) & LAST).to_bytes(8, "big"),  # only its own process asks again
             append.status,
             flags,
             due,
