@@ -160,13 +160,22 @@ class Host(Residence):
         loaded = await self.store.load(name, after=1 << 62)
         if loaded is None or loaded.place != HERE or loaded.reactor not in self.served or loaded.ended_at is not None:
             return False
-        if loaded.version > definition_of(self.served[loaded.reactor]).version:
+        version = definition_of(self.served[loaded.reactor]).version
+        if loaded.version > version:
+            self._tell_of_newer(loaded, version)
             return False
         if loaded.token is not None:
             return await self.session.claims()
         if loaded.mail:
             return True
         return loaded.due is not None and loaded.due <= self.site.now() + SOON and await self._has_its_turn(loaded)
+
+    def _tell_of_newer(self, loaded: Loaded, version: int) -> None:
+        """Say once why nothing happens: whoever waits for it here waits for another process."""
+        if (loaded.reactor, loaded.version) not in self.newer:
+            self.newer.add((loaded.reactor, loaded.version))
+            said = "%s goes on where version %s of %s is served, and waits for that: this process serves version %s"
+            LOGGER.warning(said, loaded.run, loaded.version, loaded.reactor, version)
 
     async def _has_its_turn(self, loaded: Loaded) -> bool:
         """Whether it may be claimed by its name: where others of its reactor may wait for longer, they come first."""

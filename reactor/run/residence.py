@@ -59,6 +59,7 @@ class Residence:
         self.drivers: dict[str, Driver] = {}
         self.forgets: Callable[[Driver], Forgetting] | None = None  # under trial: by what drivers drop their memory
         self.told: set[str] = set()  # fingerprints whose definitions the store has
+        self.newer: set[tuple[str, int]] = set()  # reactors and versions above those served here: told of once
         self.stalled: dict[str, Claimed] = {}  # ours, and not to be driven: nobody can read them
         self.wakings = Wakings(site.loop)
         self.alarms = Alarms(site, self._due)

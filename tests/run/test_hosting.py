@@ -372,3 +372,21 @@ async def test_a_result_near_the_limit_is_kept_or_refused(url, less):
         assert len(outcome.value) == LIMIT - less
     else:
         assert outcome.error.kind == "ResultNotStorable"
+
+
+async def test_a_run_of_a_higher_version_is_waited_for_with_a_word(url, caplog):
+    """Here it goes on only by another process, which may never come: that is said, once."""
+
+    class Newer(Waits, name="Waits", version=2):
+        pass
+
+    GATES["a"] = asyncio.Event()
+    async with Engine(url, reactors=[Newer], lease=LEASE) as engine:
+        await engine.start(Newer(name="a"), id="1")
+    async with Engine(url, reactors=[Waits], lease=LEASE, sweep=False) as engine:
+        run = await engine.get(Waits, "1")
+        for _ in range(3):
+            with pytest.raises(TimeoutError):
+                await run.outcome(timeout=0.05)
+    told = [one.getMessage() for one in caplog.records]
+    assert told == ["Waits:1 goes on where version 2 of Waits is served, and waits for that: this process serves version 1"]
