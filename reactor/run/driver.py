@@ -18,6 +18,7 @@ from reactor.machine.commands import Call, End
 from reactor.machine.events import CallFailed, CallStarted
 from reactor.machine.marks import FORWARD
 from reactor.machine.parking import is_parked
+from reactor.record.words import Unread
 from reactor.run import batches, mailing, recovering, runner
 from reactor.run.arguments import code_of
 from reactor.run.failures import failure_of
@@ -326,6 +327,15 @@ class Driver(Recorder):
                 mailing.heed(self, message)
                 self.writer.read_up_to = message.number
         return True
+
+    async def end_again(self) -> bool:
+        """Where its mail asked for what is done already, it is over as it was. False: there is something to do."""
+        while self.is_over:
+            answer = await self.still_ended()
+            if not isinstance(answer, Unread):
+                return True
+            await self.read_mail()
+        return False
 
     # ---- letting go ---------------------------------------------------------------------------------------------
 

@@ -208,6 +208,9 @@ class Host(Residence):
         former = self.drivers.get(driver.record_name)
         if former is not None and former.writer.seq:
             former.lose()  # it does not know yet that it lost the record
+        if driver.is_over and await driver.end_again():
+            self.wakings.changed(driver.record_name)
+            return
         if driver.batch is None and not driver.machine.state.ended:
             driver.is_queued = not self.room(driver.machine.state.root.plan)
         if self.may_wait_elsewhere(driver) and await self._put_back(driver):

@@ -275,6 +275,15 @@ class Recorder(Keeper):
         state.orders.append(order)
         return self._acknowledged(answer, (), release=False)
 
+    async def still_ended(self) -> Any:
+        """Write that it has ended, as it had, for all of its mail that was read. The store's answer; None where it gave none."""
+        try:
+            answer, _ = await self.writer.append(self.status, ended=True)
+        except StoreUnavailable as error:
+            self._not_written(error)
+            return None
+        return answer
+
     async def _let_next_life_go(self) -> bool:
         """What the run that supersedes this one does not keep is undone, on record: it may begin."""
         if self.writer.is_dirty and not await self._append():

@@ -5,7 +5,8 @@ import asyncio
 import pytest
 
 from reactor import Engine, Halt, Reactor, Retry, StepError, Undone, WrongState, step
-from reactor.run.commanding import ALLOWED, life_before
+from reactor.run.commanding import ALLOWED, deliver, life_before
+from reactor.run.mailing import letter
 from reactor.stores.memory import MemoryStore
 
 pytestmark = pytest.mark.anyio
@@ -182,3 +183,27 @@ async def test_a_cancelled_queued_run_makes_no_room(engine):
     await first.outcome()
     await asyncio.sleep(1)
     assert await third.status() == "running"
+
+
+@pytest.mark.parametrize(
+    ("status", "kind"),
+    [("failed", "retry_rollback"), ("succeeded", "retry_rollback"), ("undone", "restart"), ("superseded", "restart"), ("stuck", "undo")],
+)
+async def test_a_command_that_was_overtaken_leaves_a_run_as_it_is(engine, status, kind):
+    """Two asked for the same: the second's word comes when the first's was heeded. It is over as it was, and nobody drives it."""
+    run = await standing(engine, status)
+    outcome = await run.outcome()
+    await deliver(engine._host, run.id, letter(kind))
+    assert await run.outcome(timeout=10) == outcome
+    assert await run.status() == status
+    assert engine._host.drivers == {}
+    kept = await engine._host.store.load(run.id)
+    assert (kept.status, kept.token, kept.mail) == (status, None, ())
+
+
+async def test_a_run_that_a_command_left_as_it_is_heeds_the_next(engine):
+    """Nobody holds it: it is claimed as any other."""
+    run = await standing(engine, "succeeded")
+    await deliver(engine._host, run.id, letter("retry_rollback"))
+    await run.undo()
+    assert await run.outcome(timeout=10) == Undone(run.id)
