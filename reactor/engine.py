@@ -272,7 +272,8 @@ class Engine:
         self._serve(type(reactor))
         await self._expire()
         seconds = None if deadline is None else as_seconds(deadline, "deadline", zero=True)
-        return await starting.start(host, reactor, f"{plan.name}:{checked_id(id)}", seconds, checked_tags(tags))
+        name = await starting.name_of(host, plan.definition, checked_id(id))
+        return await starting.start(host, reactor, name, seconds, checked_tags(tags))
 
     @overload
     async def get(self, run_id: str, /) -> Run[Any]: ...
@@ -282,9 +283,10 @@ class Engine:
         """The run of a whole name, or of a reactor and an id; of a restarted one, the newest. Raises UnknownRun or Expired."""
         host = self._open_host()
         await self._expire()
+        run_id = str(args[0])
         if len(args) > 1:
             self._serve(args[0])
-        run_id = ":".join((definition_of(args[0]).name, *args[1:])) if len(args) > 1 else str(*args)
+            run_id = await starting.name_of(host, definition_of(args[0]), checked_id(args[1]))
         name = await starting.newest(host, run_id)
         return Run(host, name, host.drivers.get(name))
 

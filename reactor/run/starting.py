@@ -17,9 +17,10 @@ from reactor.run.checking import is_text
 from reactor.run.handle import Run
 from reactor.run.hosting import new_driver
 from reactor.run.refusing import tell_definition
-from reactor.run.view import head_of, unknown
+from reactor.run.view import HEAD, head_of, unknown
 
 if TYPE_CHECKING:
+    from reactor.define.definition import Definition
     from reactor.define.reactor import Reactor
     from reactor.plan.plan import Plan
     from reactor.record.words import Loaded
@@ -77,6 +78,17 @@ async def _later_life(host: Host, run_id: str) -> Loaded:
     if name is None:
         raise expired(run_id)
     return await head_of(host, name)
+
+
+async def name_of(host: Host, definition: Definition, run_id: str) -> str:
+    """What a run of this id is called: by a name that its reactor had before, where it was begun under that one."""
+    own = f"{definition.name}:{run_id}"
+    if definition.aliases and await host.store.load(own, after=HEAD) is None:
+        for alias in definition.aliases:
+            former = f"{alias}:{run_id}"
+            if await host.store.load(former, after=HEAD) is not None or await host.is_expired(former):
+                return former
+    return own
 
 
 async def newest(host: Host, run_id: str) -> str:

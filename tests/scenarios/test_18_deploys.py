@@ -747,3 +747,33 @@ async def test_a_restart_calls_again_what_its_code_cannot_read(store):
         again = await (await engine.get("slow:1")).restart(from_step="output")
         assert await again.result(timeout=20) == "1"
     assert calls == ["second 2", "output 2"]
+
+
+class Before(Reactor, name="before"):
+    """What a reactor was called."""
+
+    @step
+    async def output(self) -> str:
+        calls.append("before")
+        return "kept"
+
+
+class Renamed(Reactor, name="after", aliases=["before"]):
+    """What it is called now."""
+
+    @step
+    async def output(self) -> str:
+        calls.append("after")
+        return "made"
+
+
+async def test_a_renamed_reactor_knows_its_runs_by_their_ids(store):
+    """A run that was begun under the former name is the run of that id: it is joined and got, and no second one begins beside it."""
+    async with deployed(store) as engine:
+        await engine.run(Before(), id="1")
+    async with deployed(store) as engine:
+        assert (await engine.run(Renamed(), id="1")).value == "kept"
+        assert (await engine.get(Renamed, "1")).id == "before:1"
+        assert (await engine.run(Renamed(), id="2")).value == "made"
+        assert (await engine.get(Renamed, "2")).id == "after:2"
+    assert calls == ["before", "after"]
