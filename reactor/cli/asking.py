@@ -17,10 +17,10 @@ import click
 from reactor.cli.apps import app_option, engine_for, sealer_for, store_of
 from reactor.cli.board import Board
 from reactor.cli.endings import CODES, how_to_answer, word_of
-from reactor.cli.following import follow
+from reactor.cli.following import elsewhere, follow
 from reactor.cli.records import read
 from reactor.cli.showing import form_options, report_for, stdout_for
-from reactor.cli.stores import DEFAULT, opened, store_option
+from reactor.cli.stores import opened, said_again, store_option
 from reactor.cli.values import readable
 from reactor.define.outcomes import Parked, Succeeded
 
@@ -93,6 +93,8 @@ async def _asked(said: Said, app: App, act: Act, codes: Mapping[str, int], out: 
     async with opened(url) as store:
         reading = await read(store, said.run_id)
     app.serving(reading.loaded.reactor)
+    if reading.loaded.token is not None and not said.no_wait:
+        click.echo(elsewhere(reading.run), err=True)
     for event in reading.events:
         reading.board.apply(event)
     async with engine_for(app, url, plain_secrets=said.plain_secrets) as engine:
@@ -102,7 +104,7 @@ async def _asked(said: Said, app: App, act: Act, codes: Mapping[str, int], out: 
             return 0
         outcome = await _followed(run, reading, out, said.how, reading.secret_texts(sealer_for(app)))
     if isinstance(outcome, Parked):
-        for line in how_to_answer(outcome, app.said, url if url != DEFAULT else None):
+        for line in how_to_answer(outcome, app.said, "" if app.engine is not None else said_again(url)):
             click.echo(line, err=True)
     return codes[word_of(outcome)]
 

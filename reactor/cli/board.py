@@ -93,6 +93,7 @@ class Board:
         self.ended: float | None = None
         self.is_resumed = False  # it was begun before this command: times count from its next event
         self._shown_from: float | None = None
+        self.is_left = False  # it was cancelled with no undo: what was done stays as it is
         self.stopping = ""  # why the run was told to stop, where it was
         self.top: dict[str, Row] = {name: Row(name) for name in names}
         self._all: dict[str, Row] = dict(self.top)
@@ -145,10 +146,11 @@ class Board:
             self.status = str(detail.get("status", "ended"))
             self._close()
         elif event.kind in {"undo_requested", "rollback_retried"}:  # it goes on after its end
-            self.ended, self.status = None, "rolling back"
+            self.ended, self.status, self.is_left = None, "rolling back", False
             self.stopping = event.kind.replace("_", " ")
         elif event.kind == "stop_requested":
             self.stopping = str(detail.get("reason") or event.kind)
+            self.is_left = detail.get("mode") == "abandon"
 
     def _close(self) -> None:
         """The run is over: nothing is open any more, whatever the last event of a row said."""

@@ -20,7 +20,7 @@ from reactor.cli.problems import Problem, as_problem
 from reactor.cli.reports import Output, Report
 from reactor.cli.runs import doctor, runs
 from reactor.cli.showing import FORMS, form_options, report_for, stdout_for
-from reactor.cli.stores import DEFAULT, is_kept, make_folder, shown, store_option
+from reactor.cli.stores import DEFAULT, is_kept, make_folder, said_again, store_option
 from reactor.cli.targets import load
 from reactor.cli.text import clean, escape_json
 from reactor.define.outcomes import Parked
@@ -98,7 +98,7 @@ def _tell_parked(outcome: Parked, target: str, url: str) -> None:
     if not is_kept(url):
         click.echo("a run in memory ends with this process: it was cancelled and undone, for nothing could answer it later", err=True)
         return
-    for line in how_to_answer(outcome, target, None if url == DEFAULT else shown(url)):
+    for line in how_to_answer(outcome, target, said_again(url)):
         click.echo(line, err=True)
 
 

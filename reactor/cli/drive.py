@@ -15,9 +15,8 @@ from typing import TYPE_CHECKING, Any, Self, TypeAlias
 
 from reactor.cli.apps import keys
 from reactor.cli.asking import tell_end
-from reactor.cli.following import follow
+from reactor.cli.following import elsewhere, follow
 from reactor.cli.stores import file_of, is_kept, opened
-from reactor.cli.text import clean
 from reactor.define.reactor import definition_of
 from reactor.engine import Engine
 from reactor.errors import WrongState
@@ -78,7 +77,7 @@ async def _tell_of_another(report: Report, kept: Kept, name: str) -> None:
     async with opened(kept.url) as store:
         loaded = await store.load(f"{name}:{kept.run_id}", after=HEAD)
     if loaded is not None and loaded.token is not None:
-        report.notice(f"{clean(loaded.run)} is another process's: it goes on there, or here when the lease of that one has run out")
+        report.notice(elsewhere(loaded.run))
 
 
 class Interrupts:

@@ -36,9 +36,8 @@ def exit_code(outcome: Outcome[Any]) -> int:
     return CODES[word_of(outcome)]
 
 
-def how_to_answer(outcome: Parked, app: str, store: str | None) -> Iterator[str]:
-    """The commands that answer a parked run."""
-    where = f" --store '{clean(store)}'" if store is not None else ""
+def how_to_answer(outcome: Parked, app: str, where: str) -> Iterator[str]:
+    """The commands that answer a parked run; `where` is the option that names its store."""
     for one in outcome.waiting[:MOST_ANSWERS]:
         yield f"answer it: reactor runs signal {clean(outcome.run_id)} {clean(one.step)} PAYLOAD --app {clean(app)}{where}"
 
@@ -157,11 +156,13 @@ def _rolled_back(board: Board, failed: Failed | None) -> Iterator[Line]:
     if undone:
         yield "", f"undone      {listed(undone)}"
     if kept:
-        yield "dim", f"no undo     {listed(kept)}"
+        yield "dim", f"{'left as is' if board.is_left else 'no undo   '}  {listed(kept)}"
     for failure in failed.rollback_failures if failed else ():
         why = clean(f"{failure.error.kind}: {failure.error.message}", 200)
         yield "red", f"NOT UNDONE  {clean(failure.step)}: its {failure.kind} failed at attempt {failure.error.attempt}: {why}"
     if failed and failed.rollback_failures:
         yield "red", "the run is stuck: a person must look at what was not undone"
+    elif board.is_left:
+        yield "dim", f"no undo was called, as was asked for; it still can be: reactor runs undo {clean(board.run_id)}"
     elif not undone:
         yield "dim", "there was nothing to undo"

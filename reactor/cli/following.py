@@ -6,6 +6,7 @@ import asyncio
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
+from reactor.cli.text import clean
 from reactor.define.outcomes import Parked
 from reactor.errors import StoreUnavailable
 
@@ -17,6 +18,11 @@ if TYPE_CHECKING:
 
 PAUSE = 1.0  # seconds until a store that is away is asked again
 CATCHING_UP = 2.0  # seconds: what was recorded before the park is on its way
+
+
+def elsewhere(run_id: str) -> str:
+    """Why nothing may happen for a while: another process has the run, or had it when it died."""
+    return f"{clean(run_id)} is another process's: it goes on there, or here when the lease of that one has run out"
 
 
 async def follow(run: Run[Any], board: Board, report: Report, after: int = 0) -> Outcome[Any]:

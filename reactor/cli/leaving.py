@@ -9,7 +9,7 @@ from reactor.cli.problems import Problem
 from reactor.cli.text import clean
 from reactor.errors import MailboxFull, WrongState
 from reactor.machine.events import StopRequested
-from reactor.run.commanding import ALLOWED
+from reactor.run.commanding import ALLOWED, is_told
 from reactor.run.mailing import letter
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ async def leave(store: Store, reading: Reading, command: Command, reason: str = 
     """Leave it; what became of it, in words. Raises WrongState, MailboxFull, `Problem` where the run is gone meanwhile."""
     run = clean(reading.run)
     if not may(reading, command, undo=undo):
-        return f"{run} is rolling back already"
+        return f"{run} is {'told' if reading.status == 'queued' else 'rolling back'} already"
     answer = await store.deliver(reading.run, await _message(store, command, reason, undo=undo), moves=True, operation=token_hex(8))
     match answer:
         case "full":
@@ -42,7 +42,7 @@ async def leave(store: Store, reading: Reading, command: Command, reason: str = 
 def may(reading: Reading, command: Command, *, undo: bool = True) -> bool:
     """Whether the command has something to do; False: it is being done already. Raises WrongState."""
     status, allowed = reading.status, ALLOWED[command]
-    if status == "rolling_back":
+    if status == "rolling_back" or (command == "retry_rollback" and status == "queued" and is_told(reading.loaded, command)):
         return False
     is_undone = status == "cancelled" and command == "undo" and reading.story.mode != "abandon"
     if (status in allowed and not is_undone) or (status == "incompatible" and command == "cancel" and not undo):

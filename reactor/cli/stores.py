@@ -5,6 +5,7 @@ What only looks never makes a file: a URL with a typing mistake is an error, not
 
 from __future__ import annotations
 
+import os
 import re
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
 FOLDER = ".reactor"
 DEFAULT = f"sqlite:///{FOLDER}/runs.db"
+HARMLESS = frozenset({"namespace", "durability"})  # options of a URL that hold no secret
 
 
 def store_option(help_text: str) -> Callable[[Any], Any]:
@@ -56,6 +58,18 @@ def shown(url: str) -> str:
     ('redis://…@host:6379/0', 'sqlite:///runs.db')
     """
     return re.sub(r"//[^/]*@", "//…@", url.partition("?")[0])
+
+
+def said_again(url: str) -> str:
+    """How the next command says the same store, with no password; empty where it means that one unless told otherwise.
+
+    >>> said_again("redis://:hunter2@host:6379/0?namespace=shop&password=hunter2"), said_again(DEFAULT)
+    (" --store 'redis://…@host:6379/0?namespace=shop'", '')
+    """
+    if url == (os.environ.get("REACTOR_STORE") or DEFAULT):
+        return ""
+    options = "&".join(one for one in url.partition("?")[2].split("&") if one.partition("=")[0] in HARMLESS)
+    return f" --store '{clean(shown(url))}{'?' if options else ''}{clean(options)}'"
 
 
 def make_folder(url: str) -> None:

@@ -39,11 +39,13 @@ class Story:
     stuck: dict[tuple[str, str], RollbackFailure] = field(default_factory=dict)
     children: dict[str, str] = field(default_factory=dict)  # the reactor that a compose returned
     halted: str = ""
+    doubtful: dict[str, None] = field(default_factory=dict)  # calls that began and have no end on record, in order
     was: str = ""  # the end before a restart took over
     mode: str = ""  # how it was last told to stop
 
     def apply(self, fact: Fact) -> None:
         """Fold one fact."""
+        _doubt(self, fact)
         act = _ACTS.get(type(fact))
         if act is not None:
             act(self, fact)
@@ -63,7 +65,7 @@ class Story:
             case "halted":
                 return Halted(self.halted or self.reason, self.run_id)
             case "cancelled":
-                return Cancelled(self.reason, self.run_id)
+                return Cancelled(self.reason, self.run_id, tuple(self.doubtful))
             case "undone":
                 return Undone(self.run_id)
             case "failed" | "stuck":
@@ -100,6 +102,22 @@ class Story:
         """Those of a batch."""
         for one in several:
             self.stick(one.address, one.call, one.failure)
+
+
+KNOWN = (events.CallSucceeded, events.Skipped, events.Halted, events.Asked, events.ChildOpened, events.Compensated)  # how a call ended
+
+
+def _doubt(story: Story, fact: Fact) -> None:
+    """Which calls may have been done, or not, where nothing compensates them."""
+    match fact:
+        case events.CallStarted(call="do"):
+            story.doubtful[fact.address] = None
+        case events.CallCancelled() | events.CallFailed(call="do", next_in=None) if story.mode != "abandon":
+            story.doubtful.pop(fact.address, None)
+        case events.BatchSettled():
+            story.doubtful.update(dict.fromkeys(fact.in_doubt))
+        case _ if isinstance(fact, KNOWN):
+            story.doubtful.pop(fact.address, None)
 
 
 # ---- one function a fact --------------------------------------------------------------------------------------

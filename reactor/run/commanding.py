@@ -109,6 +109,11 @@ def see_that_it_goes_on(host: Host, run_id: str) -> None:
         host.wake(run_id)
 
 
+def is_told(loaded: Loaded, command: str) -> bool:
+    """Whether a message with this command lies there unread."""
+    return any(message.kind == command for message in loaded.mail)
+
+
 async def may(host: Host, run_id: str, command: str, *, undo: bool = True) -> bool:
     """Whether a command has something to do; False: it is being done already. Raises WrongState, UnknownRun."""
     driver = host.drivers.get(run_id)
@@ -118,6 +123,8 @@ async def may(host: Host, run_id: str, command: str, *, undo: bool = True) -> bo
         raise WrongState(f"the driver of {run_id} broke, by a mistake of the engine's: nothing can be asked of it", code="driver-broke")
     status = driver.status if driver is not None else await status_of(host, run_id)
     if status == "rolling_back" and command != "restart":
+        return False
+    if status == "queued" and command == "retry_rollback" and is_told(await head_of(host, run_id), command):
         return False
     refused = status == "cancelled" and command == "undo" and await _is_undone(host, run_id)
     if (status in ALLOWED[command] and not refused) or (status == "incompatible" and command == "cancel" and not undo):

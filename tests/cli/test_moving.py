@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from tests.cli.filling import SHOP
+from tests.cli.filling import SHOP, waiting_for
 
 APP = ("--app", "shop:Buy")
 
@@ -111,7 +111,11 @@ def test_cancel(parked):
 
 def test_cancel_without_undo(parked):
     """Nothing is undone; an undo may still be asked for."""
-    assert parked.reactor("runs", "cancel", "buy:1", "--no-undo", *APP).returncode == 0
+    done = parked.reactor("runs", "cancel", "buy:1", "--no-undo", *APP)
+    assert done.returncode == 0
+    for words in ("left as is  reserve", "no undo was called, as was asked for; it still can be: reactor runs undo buy:1"):
+        assert words in done.stdout
+        assert words in parked.reactor("runs", "get", "buy:1").stdout
     assert (status(parked), (parked.path / "released").exists()) == ("cancelled", False)
     done = parked.reactor("runs", "undo", "buy:1", *APP)
     assert (done.returncode, status(parked)) == (0, "undone"), done.stderr
@@ -196,6 +200,46 @@ def test_retry_rollback(shop):
     assert (shop.path / "released").exists()
 
 
+def test_a_rollback_that_was_left_is_gone_on_with(shop):
+    """Told without the code, it waits: told again it says so, and with the code it is driven, as a left cancel or undo is."""
+    (shop.path / "closed").touch()
+    assert shop.reactor("run", "shop:Buy", "order=1", "card=bad", "--id", "1").returncode == 1
+    (shop.path / "closed").unlink()
+    assert "the message is left" in shop.reactor("runs", "retry-rollback", "buy:1").stdout
+    assert shop.reactor("runs", "retry-rollback", "buy:1").stdout == "buy:1 is told already\n"
+    done = shop.reactor("runs", "retry-rollback", "buy:1", *APP)
+    assert (done.returncode, status(shop)) == (0, "failed"), done.stdout + done.stderr
+    assert (shop.path / "released").exists()
+
+
+SLOW = """
+    import asyncio
+    from reactor import Reactor, step
+
+    class Slow(Reactor):
+        @step
+        async def first(self) -> int:
+            return 1
+
+        @step
+        async def output(self, first: int = first.result) -> str:
+            await asyncio.sleep(60)
+            return "done"
+"""
+
+
+def test_a_run_that_another_process_has(folder):
+    """Whoever cancels it is told why nothing may happen for a while; what was in doubt at its end `get` says later, too."""
+    folder.write("app.py", SLOW)
+    first = folder.begin("run", "app:Slow", "--id", "1")
+    waiting_for(first, "first  succeeded")  # with which the next call was put on record
+    done = folder.reactor("runs", "cancel", "Slow:1", "--no-undo", "--app", "app:Slow")
+    assert (done.returncode, done.stderr.startswith("Slow:1 is another process's: it goes on there, or here when")) == (0, True)
+    assert "IN DOUBT    output" in done.stdout
+    assert "IN DOUBT    output" in folder.reactor("runs", "get", "Slow:1").stdout
+    assert "IN DOUBT    output" in first.communicate()[0]
+
+
 # ---- which code, which store ----------------------------------------------------------------------------------
 
 
@@ -253,7 +297,11 @@ def test_an_app_that_is_none(parked, case):
 def test_on_a_server(shop, server):
     """The same on a real server: park, answer from another process, undo from a third."""
     shop.env["REACTOR_STORE"] = server(shop.path.name)
-    assert shop.reactor("run", "shop:Buy", "order=1", "asks=true", "--id", "1").returncode == 3
+    done = shop.reactor("run", "shop:Buy", "order=1", "asks=true", "--id", "1")
+    assert (done.returncode, done.stderr.endswith("PAYLOAD --app shop:Buy\n")) == (3, True)
+    other = server(shop.path.name + "-2")
+    done = shop.reactor("run", "shop:Buy", "order=1", "asks=true", "--id", "1", "--store", other)
+    assert (done.returncode, done.stderr.endswith(f" --store '{other}'\n")) == (3, True), done.stderr
     assert shop.reactor("runs", "signal", "buy:1", "approval", "true", *APP).returncode == 0
     assert shop.reactor("runs", "undo", "buy:1", *APP).returncode == 0
     assert (status(shop), (shop.path / "released").exists()) == ("undone", True)
