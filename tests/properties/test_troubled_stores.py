@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, note, settings
 from hypothesis import strategies as st
 
-from reactor import Failed, Succeeded
+from reactor import Cancelled, Failed, Succeeded
 from reactor.machine.events import CallCut, CallStarted
 from reactor.testing import run_virtual
 from reactor.testing.forgetting import Forgetting
@@ -19,7 +19,7 @@ from tests.properties.model import Story, foreseeable, steady, stories
 from tests.properties.oracle import Judge, fate_of
 from tests.properties.playing import start_over
 from tests.properties.running import Told, Watching, built, ended, first_failure, state_of, tell
-from tests.properties.test_random_runs import foreseen, judged
+from tests.properties.test_random_runs import foreseen, judged, seeds
 from tests.properties.trouble import Troubled, kill, patiently, troubles
 
 if TYPE_CHECKING:
@@ -69,6 +69,21 @@ def test_it_may_forget_on_every_store(kind):
         judged(story, told)
         if len(fate_of(story.graph).failing) < 2:
             assert (told.status, told.value, first_failure(told)) == (live.status, live.value, first_failure(live))
+
+    look()
+
+
+def test_it_may_be_cancelled_while_it_forgets(kind):
+    """Its sources are opened again and skipped forward when the cancel comes: nothing begins after it, and nothing stays open."""
+
+    @settings(max_examples=EXAMPLES[kind], suppress_health_check=quietly)
+    @given(stories, seeds)
+    def look(story: Story, seed: int | None) -> None:
+        told = tell(story, seed=seed, kind=kind, forgets=Forgetting)
+        judged(story, told)
+        assert told.tasks_left == 0
+        if isinstance(told.outcome, Cancelled):
+            assert [line.path for line in told.trace.lines if line.what == "do" and line.at > story.cancel_at] == []
 
     look()
 

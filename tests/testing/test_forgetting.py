@@ -5,9 +5,25 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from reactor import Failed, Reactor, Results, Retry, StepError, Succeeded, TryAgain, compose, map_over, source, step, step_context
+from reactor import (
+    Cancelled,
+    Failed,
+    Reactor,
+    Results,
+    Retry,
+    StepError,
+    Succeeded,
+    TryAgain,
+    compose,
+    map_over,
+    source,
+    step,
+    step_context,
+)
 from reactor.define.steps import in_call
 from reactor.testing import Forgotten, trial, virtual_backend
+from reactor.testing.forgetting import Forgetting
+from tests.places import PLACES, place_of
 
 pytestmark = pytest.mark.anyio
 OPENED: list[int | None] = []
@@ -115,3 +131,61 @@ async def test_it_tells_what_is_in_memory_only():
     assert (await trial(Remembers())).value == 1
     with pytest.raises(Forgotten, match="ends that follow from the record"):
         await trial(Remembers(), forgetting=True)
+
+
+TRACE: list[str] = []
+
+
+class Slow(Reactor, name="slow"):
+    """A source that takes a second for each element, opened anew after each append and skipped forward."""
+
+    @source
+    async def rows(self) -> AsyncIterator[int]:
+        TRACE.append("opened")
+        try:
+            for number in range(4):
+                await asyncio.sleep(1)
+                yield number
+        finally:
+            TRACE.append("closed")
+
+    @map_over(rows, batch_size=1, in_flight=1)
+    async def each(self, number: int) -> int:
+        TRACE.append(f"{asyncio.get_running_loop().time():g}: {number}")
+        await asyncio.sleep(0.5)
+        return number
+
+    @each.undo
+    async def undo_each(self, number: int) -> None:
+        TRACE.append(f"undo {number}")
+
+    @map_over(list(range(100)), batch_size=1, in_flight=1)
+    async def ticks(self, number: int) -> int:
+        await asyncio.sleep(0.25)  # then the run has something to append, and forgets
+        return number
+
+    @step
+    async def output(self, each: Results[int] = each.result, ticks: Results[int] = ticks.result) -> int:
+        return sum(await each.all()) + len(ticks)
+
+
+@pytest.mark.parametrize("kind", PLACES)
+@pytest.mark.parametrize("at", [number / 2 for number in range(1, 24)])
+async def test_a_cancel_while_a_source_is_opened_again(kind, at):
+    """Whenever it comes, in the very moment of an element, too: the source is closed, nothing begins after, what succeeded is undone."""
+    TRACE.clear()
+    before = len(asyncio.all_tasks())
+    with place_of(kind) as place:
+        async with place.engine(forgets=Forgetting) as engine:
+            run = await engine.start(Slow(), id="s")
+            begun = asyncio.get_running_loop().time()
+            await asyncio.sleep(at)
+            await run.cancel("enough")
+            assert isinstance(await run.outcome(timeout=60), Cancelled)
+            assert asyncio.get_running_loop().time() < begun + at + 1
+            kinds = [event.kind async for event in run.events()]
+    assert TRACE.count("opened") == TRACE.count("closed")
+    assert "batch_started" not in kinds[kinds.index("stop_requested") :]
+    late = [line for line in TRACE if ": " in line and float(line.partition(":")[0]) > begun + at]
+    assert late == []
+    assert len(asyncio.all_tasks()) == before
