@@ -263,6 +263,7 @@ class Reader(Lane):
         super().__init__(path, clock)
         self._patience = patience
         self.folding = False  # the disk is at work for a while
+        self.has_folded = False  # most of the log: what came meanwhile is left
 
     def _connect(self) -> None:
         self._connection = connect_reading(self.path, self._patience)
@@ -277,7 +278,7 @@ class Reader(Lane):
         execute = self._transaction.execute
         if asked.work is fold:
             fold(self._transaction)
-            self.folding = False
+            self.folding, self.has_folded = False, True
             return
         waited = time.monotonic() - asked.since
         try:

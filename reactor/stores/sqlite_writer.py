@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from reactor.stores.sqlite_file import CHECKPOINT, Durability, about, as_written, connect, gone, identity, is_busy, unavailable
-from reactor.stores.sqlite_lanes import STOP, Answered, Asked, Change, Lane, Reader, Transaction, Watcher, nothing
+from reactor.stores.sqlite_lanes import STOP, Answered, Asked, Change, Lane, Reader, Transaction, Watcher, fold, nothing
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -87,6 +87,14 @@ class Writer(Lane):
             done = self._done([asked])
         for answers, changes in done:  # nobody who is woken by them finds it held
             self._answer(answers, self._watchers if changes else (), changes)
+        self._fold_the_rest()
+
+    def _fold_the_rest(self) -> None:
+        """What came while most of the log was folded, while nothing comes: only a log that is folded whole begins anew."""
+        if self._reader.has_folded:
+            self._reader.has_folded = False
+            with self.hold:
+                fold(self._transaction)
 
     def _done(self, group: list[Asked]) -> list[Done]:
         """One transaction for this and what came meanwhile. Where it fails, each is tried alone: one's failure is not another's."""
@@ -198,6 +206,7 @@ class Writer(Lane):
 
     def _look(self) -> None:
         """Tell of what others committed since we last knew."""
+        self._fold_the_rest()
         try:
             with self.hold:
                 version = self._execute("PRAGMA data_version").fetchone()[0]

@@ -9,6 +9,7 @@ from reactor.machine.events import BatchParked, BatchSettled, BatchWoke, StopReq
 from reactor.record.words import Message
 from reactor.run import mailing
 from reactor.run.mailing import AGAIN, letter
+from reactor.run.opening import open_record
 from tests.places import place_of
 
 pytestmark = pytest.mark.anyio
@@ -67,13 +68,8 @@ async def ended(engine, *breaks):
         await run.undo()
         await run.outcome()
     host = engine._host
-    kept = host.enter
-    found = []
-    host.enter = found.append  # it is looked at, and not driven
     await host.store.deliver(run.id, Message("restart", b""), moves=True, operation="look")
-    await host.claim_one(run.id)
-    host.enter = kept
-    return found[0]
+    return await open_record(host, await host.store.claim_run(host.session.id, run.id))  # it is looked at, and not driven
 
 
 def noted(driver, message):

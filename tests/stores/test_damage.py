@@ -175,14 +175,14 @@ async def test_a_record_that_is_damaged_while_it_is_driven_is_told_of(place, mon
     """Nobody waits for ever for an append that can never be; the run is told of, and other runs go on."""
     await parked(place, "1", "2")
     async with Engine(place.url, reactors=[Shop], lease=LEASE) as engine:
-        write = Writer._written
+        append = Writer.append
 
-        async def damaged(writer: Writer, order: Any) -> Any:
+        async def damaged(writer: Writer, *args: Any, **more: Any) -> Any:
             if writer.name == "Shop:1":
                 writer.store = Damaged()
-            return await write(writer, order)
+            return await append(writer, *args, **more)
 
-        monkeypatch.setattr(Writer, "_written", damaged)
+        monkeypatch.setattr(Writer, "append", damaged)
         with contextlib.suppress(StoreUnavailable):
             await engine.signal(Shop.approve, 1, run_id="Shop:1")
         assert (await told(lambda: outcome_of(engine, "1"))).code == "store-corrupt"
