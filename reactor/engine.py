@@ -286,7 +286,7 @@ class Engine:
         run_id = str(args[0])
         if len(args) > 1:
             self._serve(args[0])
-            run_id = await starting.name_of(host, definition_of(args[0]), checked_id(args[1]))
+            run_id = await starting.name_of(host, definition_of(args[0]), str(args[1]))
         name = await starting.newest(host, run_id)
         return Run(host, name, host.drivers.get(name))
 

@@ -83,7 +83,7 @@ async def _later_life(host: Host, run_id: str) -> Loaded:
 async def name_of(host: Host, definition: Definition, run_id: str) -> str:
     """What a run of this id is called: by a name that its reactor had before, where it was begun under that one."""
     own = f"{definition.name}:{run_id}"
-    if definition.aliases and await host.store.load(own, after=HEAD) is None:
+    if definition.aliases and is_text(own) and await host.store.load(own, after=HEAD) is None:
         for alias in definition.aliases:
             former = f"{alias}:{run_id}"
             if await host.store.load(former, after=HEAD) is not None or await host.is_expired(former):
