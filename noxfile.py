@@ -74,9 +74,9 @@ def types(session: nox.Session) -> None:
 
 @nox.session(python=interpreters())
 def tests(session: nox.Session) -> None:
-    """All tests but the type checkers' own."""
+    """All tests but the type checkers' own, a file at a time on each core."""
     session.install("-e", ".[examples]", *group("test"))
-    session.run("pytest", "--ignore=tests/typing", *session.posargs)
+    session.run("pytest", "--ignore=tests/typing", "--numprocesses=auto", "--dist=loadfile", *session.posargs)
 
 
 @nox.session

@@ -39,6 +39,18 @@ def place(request, tmp_path) -> Place:
     return Place(f"crash{next(NUMBERS)}", tmp_path, None if request.param == "sqlite" else request.getfixturevalue("server"))
 
 
+def pytest_sessionfinish(session) -> None:
+    """Where tests run in several processes, each tells what it measured."""
+    if hasattr(session.config, "workeroutput"):
+        session.config.workeroutput["figures"] = FIGURES
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node) -> None:
+    """One of them is done."""
+    FIGURES.extend(getattr(node, "workeroutput", {}).get("figures", ()))
+
+
 def pytest_terminal_summary(terminalreporter) -> None:
     """What was measured: the figures of docs/concepts/guarantees.md."""
     if FIGURES:

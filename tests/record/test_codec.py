@@ -205,7 +205,7 @@ def nested(depth):
 
 def shown(value):
     """A short name for a case."""
-    return type(value).__name__ if isinstance(value, list) else repr(value)[:40]
+    return type(value).__name__ if isinstance(value, list) or " at 0x" in repr(value) else repr(value)[:40]
 
 
 REFUSED = [
