@@ -74,24 +74,9 @@ def types(session: nox.Session) -> None:
 
 @nox.session(python=interpreters())
 def tests(session: nox.Session) -> None:
-    """All tests but the type checkers' own, a file at a time on each core."""
+    """All tests but the type checkers' own."""
     session.install("-e", ".[examples]", *group("test"))
-    session.run("pytest", "--ignore=tests/typing", "--numprocesses=auto", "--dist=loadfile", *session.posargs)
-
-
-@nox.session
-def crash(session: nox.Session) -> None:
-    """SIGKILL at each write, at random, in threes; stores stopped, killed and rewound; blocked loops: on SQLite and a real server."""
-    session.install("-e", ".", *group("test"))
-    session.run("pytest", "tests/crash", "--durations=5", *session.posargs, env={"REACTOR_CRASH": "all"})
-
-
-@nox.session
-def properties(session: nox.Session) -> None:
-    """Ten times as many random runs as `tests` does, on every store; `-- --hypothesis-seed=…` for others."""
-    session.install("-e", ".", *group("test"))
-    unhurried = ("--timeout=0", "-o", "faulthandler_timeout=0")
-    session.run("pytest", "tests/properties", "--hypothesis-profile=long", *unhurried, *session.posargs)
+    session.run("pytest", "--ignore=tests/typing", *session.posargs)
 
 
 @nox.session

@@ -7,7 +7,7 @@ import asyncio
 import sys
 from dataclasses import dataclass, field
 
-from benchmarks import durable, durable_parked, durable_report, maps, race, report, scale, soak
+from benchmarks import maps, race, report, scale, soak
 
 GROWTH = 1.5  # the dearest size by the cheapest: above it a step's cost is not flat; larger graphs do leave the processor's caches
 MEGABYTES = 50.0  # what a million results may take
@@ -72,56 +72,23 @@ def tell(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
 
 
-def measure_durable(said: argparse.Namespace) -> list[str]:
-    """The durable suite: its parts, or those that were asked for; with `--full` a hundred thousand parked runs. What was missed."""
-    parts = [part for part in durable.PARTS if part in (said.only or durable.PARTS)]
-    missed = []
-    if parts:
-        played = durable.play(parts, said.stage or durable.STAGES, min(said.rounds, durable.ROUNDS), tell)
-        missed += show_durable(durable_report.text(played), durable_report.MARKS, durable.misses(played), write=said.write)
-    if said.full or "parked" in (said.only or ()):
-        tell("a hundred thousand parked runs …")
-        found = durable_parked.measure()
-        missed += show_durable(durable_parked.text(found), durable_parked.MARKS, durable_parked.misses(found), write=said.write)
-    return missed
-
-
-def show_durable(figures: str, marks: tuple[str, str], missed: list[str], *, write: bool) -> list[str]:
-    """Print figures, and put them into the page where that was asked for. What was missed."""
-    text = f"{report.machine(durable_report.MEASURED)}\n\n{figures}"
-    print(text, flush=True)
-    if write:
-        report.write(text, marks)
-    return missed
-
-
-def measure_here(said: argparse.Namespace) -> list[str]:
-    """The suite that keeps nothing. What was missed."""
+def main() -> int:
+    """Measure what is asked for, print it, and say what was missed."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("mode", nargs="?", choices=("show", "check"), default="show", help="check: exit 1 where a target is missed")
+    parser.add_argument("--only", choices=PARTS, action="append", help="this part only; may be repeated")
+    parser.add_argument("--rounds", type=int, default=race.ROUNDS, help="best of how many")
+    parser.add_argument("--write", action="store_true", help="put the figures into docs/benchmarks.md")
+    said = parser.parse_args()
     figures = Figures([report.machine()])
     print(figures.text[0] + "\n")
     for part in said.only or PARTS:
         asyncio.run(MEASURES[part](figures, said.rounds))
     if said.write:
         report.write("\n\n".join(figures.text))
-    return figures.missed
-
-
-def main() -> int:
-    """Measure what is asked for, print it, and say what was missed."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("words", nargs="*", metavar="durable|check", help="durable: that suite; check: exit 1 where a target is missed")
-    parser.add_argument("--only", choices=(*PARTS, *durable.PARTS, "parked"), action="append", help="this part only; may be repeated")
-    parser.add_argument("--stage", choices=durable.STAGES, action="append", help="durable: these contestants only; may be repeated")
-    parser.add_argument("--rounds", type=int, default=race.ROUNDS, help="best of how many")
-    parser.add_argument("--write", action="store_true", help="put the figures into docs/benchmarks.md")
-    parser.add_argument("--full", action="store_true", help="durable: a hundred thousand parked runs, too: some minutes more")
-    said = parser.parse_args()
-    if unknown := set(said.words) - {"durable", "check", "show"}:
-        parser.error(f"not a word of ours: {', '.join(sorted(unknown))}")
-    missed = measure_durable(said) if "durable" in said.words else measure_here(said)
-    for miss in missed:
+    for miss in figures.missed:
         tell(f"missed: {miss}")
-    return 1 if "check" in said.words and missed else 0
+    return 1 if said.mode == "check" and figures.missed else 0
 
 
 if __name__ == "__main__":

@@ -19,9 +19,9 @@ BEGIN, END = "<!-- figures: begin (written by `python -m benchmarks --write`) --
 MEASURED = ("reactor-saga", "apache-hamilton", "pydantic-graph", "langgraph", "llama-index-workflows")
 
 
-def machine(measured: Sequence[str] = MEASURED) -> str:
+def machine() -> str:
     """What it ran on, as a class of machine, and which versions."""
-    versions = ", ".join(f"{name} {installed(name)}" for name in measured)
+    versions = ", ".join(f"{name} {installed(name)}" for name in MEASURED)
     system = f"{processor()}, {os.cpu_count()} cores, {platform.system()}, {platform.python_implementation()} {platform.python_version()}"
     return f"Taken on {datetime.now(UTC):%Y-%m-%d} on: {system}. Versions: {versions}."
 
@@ -119,11 +119,11 @@ def soak_table(points: Sequence[Point]) -> str:
     return table(["runs", "tasks left", "objects tracked", "resident"], rows)
 
 
-def write(figures: str, marks: tuple[str, str] = (BEGIN, END), path: Path = DOCS) -> None:
+def write(figures: str, path: Path = DOCS) -> None:
     """Put the figures between the marks. Raises ValueError where the marks are gone."""
     text = path.read_text(encoding="utf-8")
-    before, begin, rest = text.partition(marks[0])
-    _, end, after = rest.partition(marks[1])
+    before, begin, rest = text.partition(BEGIN)
+    _, end, after = rest.partition(END)
     if not begin or not end:
-        raise ValueError(f"{path} has lost its marks: {marks[0]!r} and {marks[1]!r}")
-    path.write_text(f"{before}{begin}\n\n{figures}\n\n{end}{after}", encoding="utf-8")
+        raise ValueError(f"{path} has lost its marks: {BEGIN!r} and {END!r}")
+    path.write_text(f"{before}{BEGIN}\n\n{figures}\n\n{END}{after}", encoding="utf-8")

@@ -186,11 +186,9 @@ class WrongState(ReactorError):
 
 
 class Incompatible(ReactorError):
-    """The run's record does not fit the code at hand; says which rule (begun, value, order, undo) and where."""
+    """The run's record does not fit the code at hand; says which rule and where."""
 
     code = "incompatible"
-    rule: str = ""
-    address: str = ""
 
 
 class NeedsEngine(ReactorError):
@@ -206,18 +204,9 @@ class ResultNotStorable(ReactorError):
 
 
 class StoreUnavailable(ReactorError):
-    """The store cannot be reached or refuses writes; nothing was lost, try again. Where what it holds is damaged, that changes nothing."""
+    """The store cannot be reached or refuses writes; nothing was lost, try again."""
 
     code = "store-unavailable"
-
-    @property
-    def is_damage(self) -> bool:
-        """Whether what is kept was written to by others, or spoilt: asking again is in vain.
-
-        >>> StoreUnavailable("a record is damaged", code="store-corrupt").is_damage
-        True
-        """
-        return self.code == "store-corrupt"
 
 
 # ---- what became of a run -------------------------------------------------------------------------------------

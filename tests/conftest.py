@@ -4,7 +4,6 @@ import pytest
 from hypothesis import settings
 
 settings.register_profile("house", deadline=None, print_blob=True)  # a busy machine is no failure
-settings.register_profile("long", settings.get_profile("house"), max_examples=1000)  # `nox -s properties`
 settings.load_profile("house")
 
 

@@ -7,6 +7,7 @@ from datetime import timedelta
 import pytest
 
 from reactor import (
+    Ask,
     Cancelled,
     DefinitionError,
     Engine,
@@ -19,6 +20,8 @@ from reactor import (
     Succeeded,
     UnknownRun,
     WrongState,
+    compose,
+    interrupt,
     step,
     use,
 )
@@ -78,7 +81,7 @@ def test_importing_it_teaches_reactors_to_be_awaited():
     assert reactors.perform is perform
 
 
-@pytest.mark.parametrize("store", ["postgres://localhost", "", "memory", "sqlite"])
+@pytest.mark.parametrize("store", ["redis://localhost", "", "memory", "memory://x"])
 def test_an_unknown_store(store):
     """It is refused when the engine is made, with those that there are."""
     with pytest.raises(ReactorError, match="no store answers to") as raised:
@@ -160,19 +163,6 @@ async def test_an_engine_that_is_not_open():
     await refused()
 
 
-def test_whoever_looks_from_outside_learns_what_it_was_made_of():
-    """Open or not; a reactor with an alias is one."""
-
-    class Renamed(Reactor, name="shipping", aliases=("sending",)):
-        @step
-        async def output(self) -> int:
-            return 1
-
-    url, served, sealer = Engine("sqlite:///nowhere/runs.db", reactors=[Renamed], plain_secrets=True).wiring
-    assert (url, served, sealer.plain, sealer.seals) == ("sqlite:///nowhere/runs.db", (Renamed,), True, False)
-    assert Engine().wiring[:2] == ("memory://", ())
-
-
 async def test_it_is_opened_once(engine):
     """And shared."""
     with pytest.raises(WrongState, match="open already") as raised:
@@ -221,7 +211,7 @@ async def test_closing_undoes_what_is_going_on():
     async with Engine() as engine:
         run = await engine.start(Uses(number=7))
         await asyncio.sleep(1)
-    assert await run.outcome() == Cancelled("the engine closed", run.id, ())
+    assert await run.outcome() == Cancelled("the engine closed", run.id, [])
     assert LOG == ["undo 7", "closed"]
 
 
@@ -369,7 +359,7 @@ async def test_get_by_name(engine):
     run = await engine.start(Order(number=1), id="a")
     for again in (await engine.get("Order:a"), await engine.get(Order, "a")):
         assert again.id == run.id
-        assert again._driver is run._driver
+        assert again._live is run._live
     for asked in (engine.get("Order:b"), engine.get(Order, "b"), engine.get("a"), engine.get(Bounded, "a")):
         with pytest.raises(UnknownRun, match="there is no run"):
             await asked
@@ -399,6 +389,31 @@ async def test_a_deadline_is_seconds(engine):
         with pytest.raises(DefinitionError, match="deadline"):
             await engine.start(Order(number=3), deadline=bad)
     assert [one for one in LOG if one.startswith("do")] == ["do 1", "do 2"]
+
+
+async def test_an_interrupt_cannot_be_answered_here(engine):
+    """A store in memory keeps no parked runs, and refuses reactors that could park."""
+
+    class Asks(Reactor):
+        @interrupt
+        async def approval(self) -> Ask[bool]:
+            return Ask("k")
+
+        @step
+        async def output(self, ok: bool = approval.result) -> bool:
+            return ok
+
+    class Around(Reactor):
+        @compose
+        async def output(self) -> Asks:
+            return Asks()
+
+    for reactor in (Asks, Around):
+        with pytest.raises(NeedsEngine):
+            await engine.start(reactor())
+    with pytest.raises(NeedsEngine, match="approval") as raised:
+        await engine.signal(Asks.approval, True, correlation_id="k")
+    assert raised.value.code == "cannot-park"
 
 
 # ---- options -----------------------------------------------------------------------------------------------------------------

@@ -15,11 +15,11 @@ if TYPE_CHECKING:
     from reactor.run.observe import Event
 
 State: TypeAlias = Literal[
-    "waiting", "running", "retrying", "parked", "succeeded", "recovered", "skipped", "failed", "compensating", "cancelled", "halted",
+    "waiting", "running", "retrying", "succeeded", "recovered", "skipped", "failed", "compensating", "cancelled", "halted",
     "undoing", "undone", "stuck",
 ]  # fmt: skip
 REASONS = {"when": "its when was false", "raised": "it raised Skip"}
-OPEN: frozenset[State] = frozenset({"running", "retrying", "parked", "compensating"})
+OPEN: frozenset[State] = frozenset({"running", "retrying", "compensating"})
 BACKWARD: frozenset[State] = frozenset({"undoing", "undone", "stuck"})
 
 
@@ -91,17 +91,9 @@ class Board:
         self.status = "running"
         self.started: float | None = None
         self.ended: float | None = None
-        self.is_resumed = False  # it was begun before this command: times count from its next event
-        self._shown_from: float | None = None
-        self.is_left = False  # it was cancelled with no undo: what was done stays as it is
         self.stopping = ""  # why the run was told to stop, where it was
         self.top: dict[str, Row] = {name: Row(name) for name in names}
         self._all: dict[str, Row] = dict(self.top)
-
-    @property
-    def began(self) -> float | None:
-        """What the times of lines count from."""
-        return self._shown_from if self.is_resumed else self.started
 
     def rows(self) -> Iterator[Row]:
         """Every row, a parent before its children."""
@@ -120,12 +112,8 @@ class Board:
 
     def apply(self, event: Event) -> Row | None:
         """Fold one event; the row that it speaks of, None where it speaks of the run or of one element."""
-        if self.is_resumed and self._shown_from is None:
-            self._shown_from = event.at
         if event.address is None:
             self._apply_run(event)
-            return None
-        if event.address.startswith("*"):  # a signal that came before its node was reached, wherever that will be
             return None
         row = self.find(event.address)
         if "[" in event.address:
@@ -145,12 +133,8 @@ class Board:
             self.ended = event.at
             self.status = str(detail.get("status", "ended"))
             self._close()
-        elif event.kind in {"undo_requested", "rollback_retried"}:  # it goes on after its end
-            self.ended, self.status, self.is_left = None, "rolling back", False
-            self.stopping = event.kind.replace("_", " ")
-        elif event.kind == "stop_requested":
+        elif event.kind in {"stop_requested", "undo_requested"}:
             self.stopping = str(detail.get("reason") or event.kind)
-            self.is_left = detail.get("mode") == "abandon"
 
     def _close(self) -> None:
         """The run is over: nothing is open any more, whatever the last event of a row said."""
@@ -219,28 +203,6 @@ def _settled(state: State) -> Callable[[Row, Event], None]:
     return settle
 
 
-def _asked(row: Row, event: Event) -> None:
-    row.state, row.ended = "parked", None
-    row.started = event.at if row.started is None else row.started
-    asked = event.detail.get("correlation_id")
-    row.note = f"waits for an answer{f' to {clean(asked, 120)}' if asked else ''}"
-
-
-def _answer_refused(row: Row, event: Event) -> None:
-    row.attempt = event.attempt or row.attempt
-    row.note = f"answer {row.attempt} was refused: {failure_text(event.detail)}"
-
-
-def _call_cut(row: Row, event: Event) -> None:
-    row.note = "cut off: whoever drove it was lost" if event.detail.get("lost", True) else "let go of: it is called again"
-    if event.call == "do":
-        row.state = "retrying"
-
-
-def _kept(row: Row, event: Event) -> None:
-    row.state, row.note, row.ended = "succeeded", "kept from before the restart", event.at
-
-
 def _undone(row: Row, _event: Event) -> None:
     row.state, row.note = "undone", ""
 
@@ -291,16 +253,6 @@ def _batch_settled(row: Row, event: Event) -> None:
         row.state, row.note = "failed", f"{clean(event.detail.get('failed_at') or row.address, 80)}: {failure_text(event.detail)}"
 
 
-def _batch_parked(row: Row, event: Event) -> None:
-    waiting = event.detail.get("waiting")
-    many = len(waiting) if isinstance(waiting, list) else 0
-    row.note = f"batch {_number(event.detail, 'batch')} waits for {many} answer{'' if many == 1 else 's'}"
-
-
-def _batch_woke(row: Row, _event: Event) -> None:
-    row.note = ""
-
-
 def _source_ended(row: Row, event: Event) -> None:
     elements = _elements(row)
     if event.detail.get("failure"):
@@ -337,13 +289,6 @@ _ACTS: dict[str, Callable[[Row, Any], None]] = {
     "call_cancelled": _settled("cancelled"),
     "skipped": _settled("skipped"),
     "halted": _settled("halted"),
-    "call_cut": _call_cut,
-    "asked": _asked,
-    "answered": _settled("succeeded"),
-    "answer_refused": _answer_refused,
-    "batch_parked": _batch_parked,
-    "batch_woke": _batch_woke,
-    "kept": _kept,
     "compensated": _compensated,
     "undone": _undone,
     "child_opened": _child_opened,

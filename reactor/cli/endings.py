@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 Line: TypeAlias = tuple[str, str]  # a style ("" is plain), and text that is safe to print
 
 CODES = {"succeeded": 0, "failed": 1, "stuck": 1, "parked": 3, "cancelled": 4, "undone": 4, "halted": 5}
-MOST_ANSWERS = 3  # commands that are suggested
 STYLES = {"succeeded": "green", "failed": "red", "stuck": "red", "parked": "yellow", "halted": "yellow"}
 
 
@@ -34,12 +33,6 @@ def word_of(outcome: Outcome[Any]) -> str:
 def exit_code(outcome: Outcome[Any]) -> int:
     """0 succeeded, 1 failed or stuck, 3 parked, 4 cancelled or undone, 5 halted."""
     return CODES[word_of(outcome)]
-
-
-def how_to_answer(outcome: Parked, app: str, where: str) -> Iterator[str]:
-    """The commands that answer a parked run; `where` is the option that names its store."""
-    for one in outcome.waiting[:MOST_ANSWERS]:
-        yield f"answer it: reactor runs signal {clean(outcome.run_id)} {clean(one.step)} PAYLOAD --app {clean(app)}{where}"
 
 
 # ---- for programs ---------------------------------------------------------------------------------------------
@@ -84,7 +77,7 @@ def _error(error: StepError) -> dict[str, Any]:
 def summary(board: Board, outcome: Outcome[Any]) -> Line:
     """`checkout:7 succeeded in 1.2 s`."""
     word = word_of(outcome)
-    spent = f" in {duration(board.ended - board.began)}" if board.began is not None and board.ended is not None else ""
+    spent = f" in {duration(board.ended - board.started)}" if board.started is not None and board.ended is not None else ""
     return STYLES.get(word, "yellow"), f"{clean(outcome.run_id)} {word}{spent}"
 
 
@@ -94,14 +87,14 @@ def card(board: Board, outcome: Outcome[Any]) -> list[Line]:
         case Failed():
             return [*_failed(outcome), *_rolled_back(board, outcome)]
         case Cancelled():
-            doubt = [("red", f"IN DOUBT    {listed(outcome.in_doubt)}")] if outcome.in_doubt else []
-            return [("", f"reason      {clean(outcome.reason)}"), *doubt, *_rolled_back(board, None)]
+            return [("", f"reason      {clean(outcome.reason)}"), *_rolled_back(board, None)]
         case Undone():
             return list(_rolled_back(board, None))
         case Halted():
             return [("", f"reason      {clean(outcome.reason)}"), ("dim", "nothing was rolled back: a halt keeps what was done")]
         case Parked():
-            return [("", f"waiting     {clean(w.step)} {clean(w.correlation_id or '')}".rstrip()) for w in outcome.waiting]
+            waits = [("", f"waiting     {clean(w.step)} {clean(w.correlation_id or '')}".rstrip()) for w in outcome.waiting]
+            return [*waits, ("dim", "a run in memory ends with this process: nothing can answer it later")]
         case Succeeded():
             return []
 
@@ -156,13 +149,11 @@ def _rolled_back(board: Board, failed: Failed | None) -> Iterator[Line]:
     if undone:
         yield "", f"undone      {listed(undone)}"
     if kept:
-        yield "dim", f"{'left as is' if board.is_left else 'no undo   '}  {listed(kept)}"
+        yield "dim", f"no undo     {listed(kept)}"
     for failure in failed.rollback_failures if failed else ():
         why = clean(f"{failure.error.kind}: {failure.error.message}", 200)
         yield "red", f"NOT UNDONE  {clean(failure.step)}: its {failure.kind} failed at attempt {failure.error.attempt}: {why}"
     if failed and failed.rollback_failures:
         yield "red", "the run is stuck: a person must look at what was not undone"
-    elif board.is_left:
-        yield "dim", f"no undo was called, as was asked for; it still can be: reactor runs undo {clean(board.run_id)}"
     elif not undone:
         yield "dim", "there was nothing to undo"

@@ -34,7 +34,6 @@ STYLES = {
     "waiting": "dim",
     "running": "cyan",
     "retrying": "yellow",
-    "parked": "yellow",
     "succeeded": "green",
     "recovered": "green",
     "skipped": "dim",
@@ -47,7 +46,7 @@ STYLES = {
     "stuck": "bold red",
 }
 _SPINNING = frozenset({"running", "compensating", "undoing"})
-_PRESSING = frozenset({"running", "retrying", "parked", "compensating", "undoing", "stuck", "failed"})  # shown first
+_PRESSING = frozenset({"running", "retrying", "compensating", "undoing", "stuck", "failed"})  # shown first where rows must be left out
 
 
 def can_draw(out: TextIO) -> bool:
@@ -122,7 +121,7 @@ class LiveReport:
 
     def _headline(self, now: float) -> str:
         board = self._board
-        spent = duration(now - board.began) if board.began is not None else ""
+        spent = duration(now - board.started) if board.started is not None else ""
         backward = any(row.state in {"undoing", "undone"} for row in board.rows())
         return f"{clean(board.run_id or board.reactor)}  {'rolling back' if backward else board.status}  {spent}"
 

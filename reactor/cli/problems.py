@@ -6,20 +6,13 @@ A `Problem` ends the command with exit code 2 before anything began. Failures of
 from __future__ import annotations
 
 import sys
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, Any
 
 import click
 
-from reactor.cli.text import clean, clean_lines, listed, nearest
-
-if TYPE_CHECKING:
-    from reactor.errors import ReactorError
+from reactor.cli.text import clean, listed, nearest
 
 USAGE = 2
-FIXES = {
-    "secrets-need-keys": "put keys that seal it in REACTOR_KEYS (base64); or say --plain-secrets, or --store memory:// to keep nothing",
-    "no-key": "put the keys that it was sealed with in REACTOR_KEYS",
-}
 
 
 class Problem(click.ClickException):
@@ -41,14 +34,6 @@ class Problem(click.ClickException):
         lines = [f"[{self.code}] {self.message}", *(f"  {line}".rstrip() for line in self.details)]
         encoding = getattr(out, "encoding", None) or "utf-8"
         out.write("\n".join(lines).encode(encoding, "backslashreplace").decode(encoding) + "\n")
-
-
-def as_problem(error: ReactorError) -> Problem:
-    """An error of the library as the command's own: it says code, place and fix already."""
-    what, *rest = clean_lines(str(error))
-    if error.code in FIXES:  # on a command line other words help
-        rest = [*(line for line in rest if not line.lstrip().startswith("fix: ")), f"fix: {FIXES[error.code]}"]
-    return Problem(what.removeprefix(f"[{error.code}] "), *(line.removeprefix("  ") for line in rest), code=error.code)
 
 
 def teach(word: str, known: list[str], what: str = "known") -> list[str]:

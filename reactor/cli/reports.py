@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 EVERY = 2.0  # seconds of the run between two lines about one map
 MOST_ELEMENTS = 10  # failed elements of one map that get a line
 
-SILENT = frozenset({"call_started", "map_opened", "signal_kept"})
+SILENT = frozenset({"call_started", "map_opened"})
 BATCHES = frozenset({"batch_started", "batch_settled", "batch_undo_started", "batch_undone"})
 WORDS = {"recovered": "recovered by its compensate", "stuck": "NOT UNDONE", "undoing": "undoing", "skipped": "skipped"}
 
@@ -68,19 +68,6 @@ class Output:
                 os.dup2(os.open(os.devnull, os.O_WRONLY), self.stream.fileno())
 
 
-def as_event(event: Event) -> dict[str, Any]:
-    """An event for programs."""
-    return {
-        "seq": event.seq,
-        "at": event.at,
-        "kind": event.kind,
-        "address": event.address,
-        "call": event.call,
-        "attempt": event.attempt,
-        "detail": event.detail,
-    }
-
-
 class JsonReport:
     """One public event a line; the last line is the outcome."""
 
@@ -90,7 +77,16 @@ class JsonReport:
     def event(self, event: Event, row: Row | None) -> None:
         """The event as JSON; the row is for people."""
         del row
-        self._out.line(as_json(as_event(event)))
+        said = {
+            "seq": event.seq,
+            "at": event.at,
+            "kind": event.kind,
+            "address": event.address,
+            "call": event.call,
+            "attempt": event.attempt,
+            "detail": event.detail,
+        }
+        self._out.line(as_json(said))
 
     def notice(self, text: str) -> None:
         """To stderr: stdout is for programs."""
@@ -175,7 +171,7 @@ class PlainReport:
             self._say(event.at, "cancelled", f"told to stop: {clean(self._board.stopping)}")
 
     def _say(self, at: float, mark: str, text: str) -> None:
-        since = at - self._board.began if self._board.began is not None else 0.0
+        since = at - self._board.started if self._board.started is not None else 0.0
         self._out.line(f"{since:8.2f}s {self._marks[mark]} {text}")
 
     def _element(self, event: Event) -> None:

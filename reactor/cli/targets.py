@@ -34,39 +34,15 @@ def load(target: str) -> type[Reactor]:
 
     Raises `Problem` (exit code 2) where there is none, the module cannot be imported, or it is not a reactor.
     """
-    found = load_any(target)
-    if isinstance(found, type) and issubclass(found, Reactor) and found is not Reactor:
-        return found
-    module, place, name = _module(target)
-    kind = f"a class that is not a Reactor (bases: {listed([b.__name__ for b in found.__bases__])})" if isinstance(found, type) else ""
-    said = kind or f"an object of type {clean(type(found).__name__, 60)}"
-    if found is Reactor:
-        said = "the base class itself"
-    raise Problem(f"{clean(place)}:{clean(name)} is {said}", *_choices(module, place), code="not-a-reactor")
-
-
-def load_any(target: str) -> Any:
-    """Whatever TARGET names: for who takes other things than reactors. Raises `Problem` where there is nothing of this name."""
-    module, place, name = _module(target)
-    if not name:
-        raise Problem(f"{clean(target)} names no class", *_choices(module, place), code="unknown-target")
-    found: Any = module
-    for part in name.split("."):
-        if not hasattr(found, part):
-            lines = teach(name, _reactors(module)) or [f"{clean(place)} defines no reactor"]
-            raise Problem(f"{clean(place)} has no {clean(name)}", *lines, code="unknown-target")
-        found = getattr(found, part)
-    return found
-
-
-def _module(target: str) -> tuple[ModuleType, str, str]:
-    """The module that TARGET names, imported; its name as it was said, and what was said of it."""
     place, name = _split(target)
     here = str(Path.cwd())
     _load_backend(here)
     if here not in sys.path:
         sys.path.insert(0, here)
-    return _imported(place), place, name
+    module = _imported(place)
+    if not name:
+        raise Problem(f"{clean(target)} names no class", *_choices(module, place), code="unknown-target")
+    return _class(module, place, name)
 
 
 def _load_backend(here: str) -> None:
@@ -247,3 +223,19 @@ def _choices(module: ModuleType, place: str) -> list[str]:
     if not names:
         return [f"{clean(place)} defines no reactor", FORM]
     return [f"known: {listed(names)}", f"fix: say {clean(place)}:{clean(names[0])}"]
+
+
+def _class(module: ModuleType, place: str, name: str) -> type[Reactor]:
+    found: Any = module
+    for part in name.split("."):
+        if not hasattr(found, part):
+            lines = teach(name, _reactors(module)) or [f"{clean(place)} defines no reactor"]
+            raise Problem(f"{clean(place)} has no {clean(name)}", *lines, code="unknown-target")
+        found = getattr(found, part)
+    if isinstance(found, type) and issubclass(found, Reactor) and found is not Reactor:
+        return found
+    kind = f"a class that is not a Reactor (bases: {listed([b.__name__ for b in found.__bases__])})" if isinstance(found, type) else ""
+    said = kind or f"an object of type {clean(type(found).__name__, 60)}"
+    if found is Reactor:
+        said = "the base class itself"
+    raise Problem(f"{clean(place)}:{clean(name)} is {said}", *_choices(module, place), code="not-a-reactor")

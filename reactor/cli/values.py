@@ -33,7 +33,7 @@ async def readable(value: object, secrets: Sequence[str] = (), most: int = MOST)
     """
     if isinstance(value, Results):
         value = await _read(value, most)
-    return blotted(plain_data(_sealed(value)), secrets)
+    return _blotted(plain_data(_sealed(value)), secrets)
 
 
 async def _read(results: Results[Any], most: int) -> dict[str, object]:
@@ -89,14 +89,14 @@ def _is_secret(hint: Any) -> bool:
     return isinstance(hint, Secret) or any(_is_secret(part) for part in typing.get_args(hint))
 
 
-def blotted(data: Any, secrets: Sequence[str]) -> Any:
+def _blotted(data: Any, secrets: Sequence[str]) -> Any:
     """Plain data with the texts of secrets masked wherever they stand."""
     if not secrets:
         return data
     if isinstance(data, list):
-        return [blotted(one, secrets) for one in data]
+        return [_blotted(one, secrets) for one in data]
     if isinstance(data, dict):
-        return {_blot(name, secrets): blotted(one, secrets) for name, one in data.items()}
+        return {_blot(name, secrets): _blotted(one, secrets) for name, one in data.items()}
     return _blot(data, secrets) if isinstance(data, str) else data
 
 

@@ -178,13 +178,6 @@ def _input(name: str, annotation: Any, default: Any, where: Place) -> InputDefin
     marks = get_args(annotation)[1:] if get_origin(annotation) is Annotated else ()
     secret = has_secret(annotation)
     index = any(isinstance(mark, Index) for mark in marks)
-    if secret and index:
-        raise DefinitionError(
-            f"the input `{name}` is a secret and an index, and an index shows its values to whoever lists runs",
-            code="indexed-secret",
-            where=where,
-            fix="drop `Index()`, or index another input: a customer's id, not his token",
-        )
     value = _value(default)
     if value is not _NONE:
         _check_default(name, annotation, value, where, secret=secret)

@@ -96,7 +96,7 @@ def leaves_of(value: Any) -> Iterator[str]:
         plain = msgspec.to_builtins(value, enc_hook=str)
     except (TypeError, ValueError, RecursionError):
         plain = str(value)
-    found, open_values = set() if value is None or isinstance(value, bool) else {str(value)}, [plain]
+    found, open_values = {str(value)}, [plain]
     while open_values:
         one = open_values.pop()
         if isinstance(one, dict):

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, cast, dataclass_transf
 
 from reactor.define.assembling import Assembler
 from reactor.define.class_options import ClassOptions, read_class_options
-from reactor.define.definition import Definition, NodeDefinition, Span
+from reactor.define.definition import Definition, Span
 from reactor.define.frozen import check_frozen
 from reactor.define.inputs import Inputs, check_names, field_names, read_inputs
 from reactor.define.problems import leaves_of
@@ -67,7 +67,7 @@ class Reactor:
     Greet(name='ann')
 
     Class options: `name` (the class's own unless given) and `version` and `aliases` of the definition; `retry` is the default of its
-    steps; `max_running` bounds its runs that one engine drives at a time: others may drive the rest; `abstract=True` needs no `output`.
+    steps; `max_running` bounds its runs that are driven at a time; `abstract=True` needs no `output`.
 
     Making the class raises DefinitionError, making an instance InputInvalid; awaiting one gives its output, or raises RunFailed or
     RunStopped.
@@ -247,12 +247,6 @@ def definition_of(cls: type[Any]) -> Definition:
             fix="subclass it, and give the subclass an `output`",
         )
     return definition
-
-
-def node_of(cls: type[Any], name: str) -> NodeDefinition:
-    """One node of a class, abstract or not. Raises DefinitionError as `definition_of` does."""
-    record = record_of(cls)
-    return (record.definition or _resolved(cls, record)).nodes[name]
 
 
 def _resolved(cls: type[Any], record: Record) -> Definition:

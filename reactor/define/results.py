@@ -55,10 +55,6 @@ class Results(Generic[T_co]):
         """Index and value (or failure) of each element from `start` on: the one method that a kind of its own overrides."""
         raise NotImplementedError
 
-    def reference(self) -> bytes:
-        """Where a store finds it again, as bytes; empty where it is in this process only."""
-        return b""
-
     def __len__(self) -> int:
         return self.succeeded + self.failed
 
@@ -100,13 +96,13 @@ for _name in ("__iter__", "__getitem__"):  # at run time only: a checker must no
 
 
 class _InMemory(Results[T_co]):
-    __slots__ = ("values",)
+    __slots__ = ("_values",)
 
     def __init__(self, values: Sequence[T_co | ElementFailure]) -> None:
-        self.values = tuple(values)
-        failed = sum(isinstance(value, ElementFailure) for value in self.values)
-        super().__init__(len(self.values) - failed, failed)
+        self._values = tuple(values)
+        failed = sum(isinstance(value, ElementFailure) for value in self._values)
+        super().__init__(len(self._values) - failed, failed)
 
     async def read(self, start: int = 0) -> AsyncIterator[tuple[int, T_co | ElementFailure]]:
-        for index in range(start, len(self.values)):
-            yield index, self.values[index]
+        for index in range(start, len(self._values)):
+            yield index, self._values[index]

@@ -78,14 +78,6 @@ class CancelCall(Order):
     reason: str
 
 
-class Accept(Order):
-    """Answer an interrupt with the payload that was kept for it."""
-
-
-class TimeOut(Order):
-    """The time to answer an interrupt has gone by."""
-
-
 class Expire(Order):
     """The deadline has gone by."""
 
@@ -96,6 +88,4 @@ class End(Order):
     status: EndStatus
 
 
-Command: TypeAlias = (
-    Call | Skip | OpenMap | Dispatch | CloseSource | StopBatch | UndoBatch | Close | CancelCall | Accept | TimeOut | Expire | End
-)
+Command: TypeAlias = Call | Skip | OpenMap | Dispatch | CloseSource | StopBatch | UndoBatch | Close | CancelCall | Expire | End

@@ -16,9 +16,3 @@ CUT_OFF: Final = Failure(
 DEADLINE: Final = Failure(
     DeadlineExceeded.__name__, "the run's deadline has gone by", lineage_of(DeadlineExceeded), code="deadline-exceeded"
 )
-LOST: Final = Failure(
-    StepCancelled.__name__,
-    "whoever drove the run was lost in this call, and the run was cancelled before it could be made again",
-    lineage_of(StepCancelled),
-    code="step-cancelled",
-)

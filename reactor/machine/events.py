@@ -39,7 +39,7 @@ class CallSucceeded(Event, tag="call_succeeded", frozen=True):
 
 
 class CallFailed(Event, tag="call_failed", frozen=True):
-    """An attempt failed; `next_in` says in how many seconds the next one is due, None that there is none. Attempt 0: none was made."""
+    """An attempt failed; `next_in` says in how many seconds the next one is due, None that there is none."""
 
     call: Call
     attempt: int
@@ -86,23 +86,17 @@ class Closed(Event, tag="closed", frozen=True):
 
 
 class MapOpened(Event, tag="map_opened", frozen=True):
-    """A map began; `total` is known where its elements are at hand. `occurrence` lists the TryAgain counts around it, if there are any."""
+    """A map began; `total` is known where its elements are at hand. `call` counts its TryAgains."""
 
     total: int | None = None
-    occurrence: str | None = None
 
 
 class BatchStarted(Event, tag="batch_started", frozen=True):
-    """A batch of elements `first … first + size - 1` was taken from the source and handed on.
-
-    `digest` is that of all elements so far, `key` the last one's as bytes: what a source that is opened again is held to.
-    """
+    """A batch of elements `first … first + size - 1` was taken from the source and handed on."""
 
     batch: int
     first: int
     size: int
-    digest: bytes = b""
-    key: bytes = b""
 
 
 class SourceEnded(Event, tag="source_ended", frozen=True):
@@ -120,10 +114,7 @@ class RollbackFailed(msgspec.Struct, array_like=True, gc=False, frozen=True):
 
 
 class BatchSettled(Event, tag="batch_settled", frozen=True):
-    """Every element of a batch has come to its end. `undoable` counts the elements that an undo would call.
-
-    `began`: whether the code of any element was called; one that was handed on and stopped before that did nothing.
-    """
+    """Every element of a batch has come to its end. `undoable` counts the elements that an undo would call."""
 
     batch: int
     succeeded: int
@@ -133,8 +124,6 @@ class BatchSettled(Event, tag="batch_settled", frozen=True):
     failed_at: str = ""  # its address
     stuck: tuple[RollbackFailed, ...] = ()
     halted: str | None = None
-    in_doubt: tuple[str, ...] = ()
-    began: bool = True
 
 
 class BatchUndoStarted(Event, tag="batch_undo_started", frozen=True):
@@ -161,77 +150,6 @@ class StopRequested(Event, tag="stop_requested", frozen=True):
 
     mode: StopMode
     reason: str = ""
-
-
-class CallCut(Event, tag="call_cut", frozen=True):
-    """A call that had begun has no end on record and is performed no more: whoever drove it died (`lost`), or let go of the run.
-
-    `until`: how long one that was lost may still be at work somewhere.
-    """
-
-    call: Call = "do"
-    attempt: int = 1
-    lost: bool = True
-    until: float = 0.0
-
-
-class Asked(Event, tag="asked", frozen=True):
-    """An interrupt asks the outside. `occurrence` lists the TryAgain counts around it, `deadline` is a time."""
-
-    occurrence: str = "0"
-    correlation_id: str | None = None
-    deadline: float | None = None
-    show: Any = None
-
-
-class Answered(Event, tag="answered", frozen=True):
-    """The outside answered: the interrupt has its payload. `delivery` names the message."""
-
-    value: Any = None
-    delivery: str = ""
-
-
-class AnswerRefused(Event, tag="answer_refused", frozen=True):
-    """A payload did not validate; `attempt` counts them. The interrupt waits on, unless that was its last."""
-
-    attempt: int
-    failure: Failure
-    delivery: str = ""
-
-
-class SignalKept(Event, tag="signal_kept", frozen=True):
-    """A payload came before its interrupt was reached: it is consumed when that asks.
-
-    The address is the occurrence's, or, where that is not known yet, `*.` and the interrupt's name with its reactor's before it. The
-    value stays encoded until then.
-    """
-
-    value: Any = None
-    delivery: str = ""
-
-
-class Waited(msgspec.Struct, array_like=True, gc=False, frozen=True):
-    """One interrupt that is open in a batch, and in which record; `interrupt` is its name with its reactor's before it."""
-
-    record: str
-    address: str
-    correlation_id: str | None = None
-    deadline: float | None = None
-    interrupt: str = ""
-    occurrence: str = "0"
-
-
-class BatchParked(Event, tag="batch_parked", frozen=True):
-    """Nothing in a batch can go on without a signal."""
-
-    batch: int
-    waiting: tuple[Waited, ...] = ()
-
-
-class BatchWoke(Event, tag="batch_woke", frozen=True):
-    """A batch that was parked goes on."""
-
-    batch: int
 
 
 class UndoRequested(Event, tag="undo_requested", frozen=True):
@@ -266,8 +184,6 @@ class RunStarted(Event, tag="run_started", frozen=True):
     tags: tuple[str, ...] = ()
     first: int = 0  # a batch: the first element's index
     size: int = 0
-    restarts: str = ""  # the run that this one supersedes
-    from_step: str | None = None
 
 
 class RunEnded(Event, tag="run_ended", frozen=True):

@@ -8,10 +8,8 @@ from __future__ import annotations
 from heapq import heappop
 from typing import TYPE_CHECKING, Any
 
-from reactor.machine.asking import early_for
 from reactor.machine.batch import BatchPlan
 from reactor.machine.commands import (
-    Accept,
     Call,
     CancelCall,
     Close,
@@ -23,7 +21,6 @@ from reactor.machine.commands import (
     OpenMap,
     Skip,
     StopBatch,
-    TimeOut,
     UndoBatch,
 )
 from reactor.machine.marks import (
@@ -31,7 +28,6 @@ from reactor.machine.marks import (
     CLOSED,
     COMPENSATE_BACKOFF,
     COMPENSATE_READY,
-    CUT,
     FORWARD,
     MARKS,
     OPEN,
@@ -42,7 +38,7 @@ from reactor.machine.marks import (
     UNDO_BACKOFF,
     UNDO_READY,
 )
-from reactor.machine.rules import compose, gate, interrupt, recover, retry, rollback, step
+from reactor.machine.rules import compose, gate, retry, rollback, step
 from reactor.machine.rules import map as map_rule
 from reactor.machine.state import Scope, State
 
@@ -53,7 +49,7 @@ if TYPE_CHECKING:
     from reactor.machine.events import Event
     from reactor.plan.plan import Plan, PlanNode
 
-RULES: tuple[Any, ...] = (step, retry, rollback, map_rule, compose, interrupt, recover, gate)
+RULES: tuple[Any, ...] = (step, retry, rollback, map_rule, compose, gate)
 
 
 def _gather(name: str) -> dict[Any, Any]:
@@ -194,25 +190,12 @@ class Machine:
                 "values": list(scope.values),
                 "counts": (scope.left, scope.in_flight, list(scope.waiting), scope.undo_open, list(scope.undo_left)),
                 "failed": (scope.failed, scope.failed_at, scope.stuck, scope.quiet, dict(scope.failures), dict(scope.tries)),
-                "maps": {
-                    index: (m.first, sorted(m.open), sorted(m.batches), m.ended, m.cut, sorted(m.parked)) for index, m in scope.maps.items()
-                },
+                "maps": {index: (m.first, sorted(m.open), sorted(m.batches), m.ended, m.cut) for index, m in scope.maps.items()},
             }
             for scope in state.scopes()
         }
         ends = (state.ended, state.ending, state.halted, state.reason, [stuck.what for stuck in state.stuck])
-        asks = {
-            address: (one.asked.occurrence, one.asked.correlation_id, one.asked.deadline, one.refused, one.is_open)
-            for address, one in state.asks.items()
-        }
-        early = {address: [one.delivery for one in kept] for address, kept in state.early.items()}
-        waits = {"asks": asks, "early": early}
-        return {
-            "scopes": scopes,
-            "waits": waits,
-            "ends": ends,
-            "due": sorted((s.names[i], c) for s, i, c in state.ready if _call_due(s, i, c)),
-        }
+        return {"scopes": scopes, "ends": ends, "due": sorted((s.names[i], c) for s, i, c in state.ready if _call_due(s, i, c))}
 
 
 def _call_due(scope: Scope, index: int, call: CallKind) -> Call | Skip | OpenMap | None:
@@ -223,8 +206,6 @@ def _call_due(scope: Scope, index: int, call: CallKind) -> Call | Skip | OpenMap
 def _first_due(scope: Scope, index: int) -> Call | Skip | OpenMap | None:
     """A node's own code: for the first time, or again after a wait."""
     mark, node = scope.marks[index], scope.plan.nodes[index]
-    if mark == CUT:
-        return Call(scope, index, scope.names[index], node, "do", scope.attempts.get((index, "do"), 1))
     if scope.phase != FORWARD or not (mark == READY or (mark == BACKOFF and index not in scope.due)):
         return None
     if mark == READY and node.when >= 0 and not scope.values[node.when]:
@@ -248,11 +229,6 @@ def _dispatch_due(_state: State, order: Dispatch) -> bool:
     return bool(elements.dispatching and elements.next_batch == order.batch and not elements.ended)
 
 
-def _accept_due(state: State, order: Accept) -> bool:
-    asking = state.asks.get(order.address)
-    return asking is not None and asking.scope is order.scope and asking.is_open and early_for(state, asking) is not None
-
-
 def _end_due(state: State, order: End) -> bool:
     root = state.root
     over = root.left == 0 if root.phase == FORWARD else root.phase in (CLOSED, QUIET)
@@ -269,8 +245,6 @@ DUE: dict[type[Any], Callable[[State, Any], bool]] = {
     StopBatch: lambda _, order: order.batch in order.scope.maps[order.index].open,
     UndoBatch: lambda _, order: order.batch in order.scope.maps[order.index].undoing,
     Close: lambda _, order: order.scope.marks[order.index] == OPEN,
-    Accept: _accept_due,
-    TimeOut: lambda _, order: order.scope.marks[order.index] == OPEN,
     Expire: lambda _, order: order.scope.phase == FORWARD,
     End: _end_due,
 }

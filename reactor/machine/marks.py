@@ -4,7 +4,6 @@
 IDLE → READY → RUNNING → DONE                                   a step; a map or compose is OPEN instead of RUNNING
                RUNNING → BACKOFF → RUNNING                      an attempt failed and another is due
                RUNNING → COMPENSATE_READY → COMPENSATING → FAILED | RECOVERED | BACKOFF (TryAgain)
-               RUNNING → CUT → RUNNING                          whoever drove the run is gone: the call is made again
                RUNNING → LEFT                                   halted or abandoned: neither succeeded nor compensated
 DONE → UNDO_READY → UNDOING → UNDONE | UNDO_FAILED
 ```
@@ -34,11 +33,10 @@ UNDOING: Final = 16
 UNDO_BACKOFF: Final = 17
 UNDONE: Final = 18
 UNDO_FAILED: Final = 19
-CUT: Final = 20  # its call was cut off by a crash or a release: it is called again
 
 MARKS: Final = (
     "idle", "ready", "running", "backoff", "open", "compensate_ready", "compensating", "compensate_backoff", "done", "skipped",
-    "recovered", "failed", "compensate_failed", "left", "halted", "undo_ready", "undoing", "undo_backoff", "undone", "undo_failed", "cut",
+    "recovered", "failed", "compensate_failed", "left", "halted", "undo_ready", "undoing", "undo_backoff", "undone", "undo_failed",
 )  # fmt: skip
 
 FORWARD: Final = 0

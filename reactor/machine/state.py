@@ -10,32 +10,18 @@ from collections import deque
 from heapq import heappush
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from reactor.machine.marks import (
-    BACKOFF,
-    COMPENSATE_BACKOFF,
-    COMPENSATE_READY,
-    DONE,
-    FAILED,
-    FORWARD,
-    IDLE,
-    LEFT,
-    READY,
-    UNDO_BACKOFF,
-    UNDO_READY,
-)
+from reactor.machine.marks import BACKOFF, COMPENSATE_READY, DONE, FAILED, FORWARD, IDLE, LEFT, READY
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from reactor.define.failing import Failure
-    from reactor.machine.asking import Asking
     from reactor.machine.batch import BatchPlan
     from reactor.machine.commands import Command
-    from reactor.machine.events import BatchSettled, Call, EndStatus, Kept, RollbackFailed, SignalKept, StopMode, Waited
+    from reactor.machine.events import BatchSettled, Call, EndStatus, Kept, RollbackFailed, StopMode
     from reactor.plan.plan import Plan
 
 
-BACKWARDS = {"compensate": (COMPENSATE_READY, COMPENSATE_BACKOFF), "undo": (UNDO_READY, UNDO_BACKOFF)}
 KEPT_BATCH = -1  # the number under which kept elements whose batch was never made are undone
 
 
@@ -43,36 +29,30 @@ class MapState:
     """One map occurrence: which batches are open, what settled ones left, what is being undone."""
 
     __slots__ = (
-        "batches", "began", "cut", "digest", "dispatching", "ended", "failed_at", "failure", "first", "key", "next_batch", "occurrence",
-        "open", "parked", "stuck", "to_undo", "total", "undoing", "undone",
+        "batches", "cut", "dispatching", "ended", "failed_at", "failure", "first", "next_batch", "open", "stuck", "to_undo", "total",
+        "undoing",
     )  # fmt: skip
 
-    def __init__(self, total: int | None, occurrence: str | None = None) -> None:
+    def __init__(self, total: int | None) -> None:
         self.total = total
-        self.occurrence = occurrence  # in the names of its batches' records
         self.next_batch = 0
         self.first = 0  # the index of the next element to take
-        self.digest = b""  # of the elements taken
-        self.key = b""  # of the last one
         self.open: set[int] = set()
-        self.parked: dict[int, tuple[Waited, ...]] = {}  # batches that only go on with a signal, and what they wait for
         self.dispatching = False  # a Dispatch was ordered and not answered
         self.ended = False  # nothing more will be taken
         self.batches: dict[int, BatchSettled] = {}
-        self.began = False  # the code of an element was called, or its source raised
         self.failure: Failure | None = None
         self.failed_at = ""
         self.cut = False  # stopped before its elements were all taken and done
         self.stuck = False
         self.to_undo: list[int] | None = None  # batches, the next to be undone last; None: not undoing
         self.undoing: set[int] = set()
-        self.undone: set[int] = set()
 
     def clone(self) -> MapState:
         """A copy for the run that keeps this map's results."""
-        other = MapState(self.total, self.occurrence)
+        other = MapState(self.total)
         other.next_batch, other.first, other.ended, other.stuck = self.next_batch, self.first, self.ended, self.stuck
-        other.batches, other.began = dict(self.batches), self.began
+        other.batches = dict(self.batches)
         return other
 
 
@@ -80,9 +60,9 @@ class Scope:
     """One performance of a plan."""
 
     __slots__ = (
-        "address", "answered", "at", "attempts", "children", "collects", "cuts", "doubt", "due", "failed", "failed_at", "failures", "feeds",
-        "in_flight", "is_batch", "left", "lost", "maps", "marks", "names", "origins", "parent", "phase", "plan", "quiet", "reactor",
-        "stuck", "tries", "unbegun", "undo_left", "undo_open", "values", "waiting",
+        "address", "answered", "at", "attempts", "children", "collects", "due", "failed", "failed_at", "failures", "feeds", "in_flight",
+        "is_batch", "left", "maps", "marks", "names", "origins", "parent", "phase", "plan", "quiet", "reactor", "stuck", "tries", "unbegun",
+        "undo_left", "undo_open", "values", "waiting",
     )  # fmt: skip
 
     def __init__(
@@ -96,7 +76,7 @@ class Scope:
         self.reactor = reactor  # opaque here: whose methods the calls are
         self.names: Sequence[str] = [f"{address}.{name}" for name in plan.names] if parent is not None else plan.names
         self.feeds = plan.feeds
-        self.marks: list[int] = [IDLE] * size
+        self.marks = [IDLE] * size
         self.values: list[Any] = [None] * size
         self.waiting = plan.in_degrees.copy()
         self.left = size  # nodes that are not done
@@ -111,9 +91,6 @@ class Scope:
         self.failures: dict[int, Failure] = {}
         self.origins: dict[int, str] = {}  # where a failure began, if deeper than its node
         self.attempts: dict[tuple[int, str], int] = {}  # the next attempt's number, where it is not 1
-        self.lost: dict[tuple[int, str], int] = {}  # attempts that crashes cut off: they spend no retry
-        self.cuts: dict[tuple[int, str], int] = {}  # of these, those in a row
-        self.doubt: dict[int, float] = {}  # until when a lost owner's call may still be at work
         self.tries: dict[int, int] = {}  # TryAgains
         self.answered: set[int] = set()  # waiting after a TryAgain: compensated already
         self.unbegun: set[int] = set()  # failed before any call began
@@ -146,9 +123,9 @@ class State:
     """What follows from the facts so far."""
 
     __slots__ = (
-        "again", "asks", "at", "at_address", "at_scope",
-        "deadline", "doubtful", "early", "ended", "ending", "failure", "halted", "index", "keep", "kept", "moves", "now", "orders",
-        "places", "ready", "reason", "retrying",
+        "again", "at", "at_address", "at_scope",
+        "deadline", "ended", "ending", "failure", "halted", "index", "keep", "kept", "moves", "now", "orders", "places", "ready",
+        "reason", "retrying",
         "root", "settle", "stop_mode", "stuck", "ties", "timers", "undoing",
     )  # fmt: skip
 
@@ -156,8 +133,6 @@ class State:
         self.root = root
         self.index: dict[str, int] = root.plan.index  # addresses of the root scope
         self.places: dict[str, tuple[Scope, int]] = {}  # all other addresses
-        self.asks: dict[str, Asking] = {}  # interrupts that asked, by address: the latest occurrence
-        self.early: dict[str, list[SignalKept]] = {}  # payloads that came before, by the address that they are for
         self.ready: deque[tuple[Scope, int, Call]] = deque()  # calls that are due
         self.orders: deque[Command] = deque()  # all other orders that are due
         self.moves: deque[tuple[str, Scope, int]] = deque()  # what a rule tells the others
@@ -178,7 +153,6 @@ class State:
         self.kept: dict[str, dict[int, Kept]] = {}  # elements that a restart kept, by map and index, until their batch is made
         self.failure: Failure | None = None  # of the run itself: its deadline
         self.stuck: list[Stuck] = []
-        self.doubtful: list[str] = []  # calls that were cut off, and never made again because the run was cancelled
         self.undoing = False  # an undo was asked for after the end
         self.again = False  # a stuck rollback is being tried again
         self.retrying: list[Stuck] = []
@@ -248,18 +222,10 @@ class State:
         if scope.quiet:
             self.leave(scope, index)
         elif scope.plan.nodes[index].compensate is not None and index not in scope.unbegun:
-            self.call_back(scope, index, "compensate")
+            scope.marks[index] = COMPENSATE_READY
+            self.ready.append((scope, index, "compensate"))
         else:
             self.stand(scope, index)
-
-    def call_back(self, scope: Scope, index: int, call: Call) -> None:
-        """An undo or compensate is due, though not while a lost owner may still be at work on what it takes back."""
-        ready, waiting = BACKWARDS[call]
-        if scope.doubt and scope.doubt.get(index, 0.0) > self.now:
-            self.wait(scope, index, scope.doubt[index], waiting)
-        else:
-            scope.marks[index] = ready
-            self.ready.append((scope, index, call))
 
     def stand(self, scope: Scope, index: int, mark: int = FAILED) -> None:
         """A failure stands: the first one stops its scope."""

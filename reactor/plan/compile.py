@@ -178,7 +178,7 @@ def _node_of(at: int, node: NodeDefinition, index: Mapping[str, int], edges: tup
         providers=providers_of(node.params),
         is_async=node.is_async,
         retry=node.retry,
-        timeout=None if node.kind == "interrupt" else node.timeout,  # a call's: the time to answer is no call's
+        timeout=node.timeout,
         when=-1 if node.when is None else index[node.when],
         parents=edges[0],
         feeds=edges[1],

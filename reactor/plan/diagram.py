@@ -90,8 +90,8 @@ def flags_of(node: PlanNode) -> list[str]:
             flags.append("collect")
     if node.retry is not None:
         flags.append("retry" if node.retry.stop is not None else f"retry {node.retry.attempts}")
-    if definition.timeout is not None:
-        flags.append(f"timeout {spell_seconds(definition.timeout)}")
+    if node.timeout is not None:
+        flags.append(f"timeout {spell_seconds(node.timeout)}")
     if definition.offload:
         flags.append(f"offload to {printable(definition.offload)}" if isinstance(definition.offload, str) else "offload")
     if definition.attempts is not None:
@@ -137,7 +137,7 @@ def _node(node: PlanNode, *, output: bool) -> dict[str, Any]:
         "when": definition.when,
         "after": [*definition.after],
         "retry": _attempts(node.retry),
-        "timeout": definition.timeout,
+        "timeout": node.timeout,
         "offload": definition.offload,
         "attempts": definition.attempts,
         "undo": _handler(node.undo),

@@ -10,7 +10,6 @@ from typing import Any
 import msgspec
 
 from reactor.define.foreign import decode_foreign, encode_foreign
-from reactor.define.inputs import has_secret
 from reactor.define.kinds import name_of
 from reactor.errors import ResultNotStorable
 
@@ -25,12 +24,11 @@ class Codec:
     [1, 2]
     """
 
-    __slots__ = ("_decoder", "_encoder", "_is_secret", "limit", "type")
+    __slots__ = ("_decoder", "_encoder", "limit", "type")
 
     def __init__(self, declared: Any, *, limit: int = LIMIT) -> None:
         self.type = declared
         self.limit = limit
-        self._is_secret = has_secret(declared)
         self._encoder = msgspec.msgpack.Encoder(enc_hook=encode_foreign)
         self._decoder = msgspec.msgpack.Decoder(Any if declared is None else declared, dec_hook=decode_foreign)
 
@@ -38,19 +36,19 @@ class Codec:
         """The bytes of a value. Raises ResultNotStorable where it has none, or more than `limit`."""
         try:
             data = self._encoder.encode(value)
-        except Exception as error:  # noqa: BLE001  # an author's `__eq__`, validator or hook may raise anything
-            raise self._refusal(value, str(error)) from self._cause(error)
+        except Exception as error:  # an author's `__eq__`, validator or hook may raise anything
+            raise self._refusal(value, str(error)) from error
         if len(data) > self.limit:
             said = f"it takes {len(data):,} bytes and at most {self.limit:,} are kept"
-            raise self._refusal(value, said, "store it elsewhere and return its key", tells=False)
+            raise self._refusal(value, said, "store it elsewhere and return its key")
         return data
 
     def decode(self, data: bytes) -> Any:
         """The value of the bytes. Raises ResultNotStorable where they do not fit the type."""
         try:
             return self._decoder.decode(data)
-        except Exception as error:  # noqa: BLE001  # an author's `__eq__`, validator or hook may raise anything
-            raise self._refusal(data, str(error)) from self._cause(error)
+        except Exception as error:  # an author's `__eq__`, validator or hook may raise anything
+            raise self._refusal(data, str(error)) from error
 
     def checked(self, value: Any) -> bytes:
         """The bytes of a value that is known to come back as the declared type."""
@@ -60,18 +58,13 @@ class Codec:
 
     def round_trip(self, value: Any) -> Any:
         """The value as it comes back."""
-        return self.exchanged(value)[0]
-
-    def exchanged(self, value: Any) -> tuple[Any, bytes]:
-        """The value as it comes back, and its bytes."""
-        data = self.encode(value)
-        return self._come_back(value, data), data
+        return self._come_back(value, self.encode(value))
 
     def _come_back(self, value: Any, data: bytes) -> Any:
         try:
             again = self._decoder.decode(data)
-        except Exception as error:  # noqa: BLE001  # an author's `__eq__`, validator or hook may raise anything
-            raise self._refusal(value, str(error)) from self._cause(error)
+        except Exception as error:  # an author's `__eq__`, validator or hook may raise anything
+            raise self._refusal(value, str(error)) from error
         if not self._is_same(again, value):  # where the type leaves it open, a tuple would come back as a list, a date as text
             raise self._refusal(value, f"it would come back as {again!r:.100}", "annotate the type that it has")
         return again
@@ -79,17 +72,11 @@ class Codec:
     def _is_same(self, again: Any, value: Any) -> bool:
         try:
             return same(again, value)
-        except Exception as error:  # noqa: BLE001  # as above
-            raise self._refusal(value, f"it cannot be compared: {type(error).__name__}: {error}") from self._cause(error)
+        except Exception as error:  # as above
+            raise self._refusal(value, f"it cannot be compared: {type(error).__name__}: {error}") from error
 
-    def _cause(self, error: Exception) -> Exception | None:
-        """What the refusal is chained to: not what could tell a secret."""
-        return None if self._is_secret else error
-
-    def _refusal(self, value: Any, why: str, fix: str = "", *, tells: bool = True) -> ResultNotStorable:
+    def _refusal(self, value: Any, why: str, fix: str = "") -> ResultNotStorable:
         declared = name_of(self.type)
-        if self._is_secret and tells:
-            why = "why would tell a secret"
         return ResultNotStorable(
             f"a value of type {type(value).__name__} does not survive as {declared}: {why}",
             code="result-not-storable",

@@ -13,8 +13,8 @@ import msgspec
 
 from reactor.errors import Incompatible
 from reactor.machine import events
-from reactor.machine.events import Answered, Asked, ChildOpened, Closed, Compensated, Event, Kept, RunStarted, SignalKept, Skipped
 from reactor.machine.events import CallSucceeded as Succeeded
+from reactor.machine.events import ChildOpened, Closed, Compensated, Event, Kept, RunStarted, Skipped
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,9 +27,6 @@ VALUED: dict[type[Event], str] = {
     Kept: "value",
     ChildOpened: "inputs",
     RunStarted: "inputs",
-    Asked: "show",
-    Answered: "value",
-    SignalKept: "value",
 }
 """The one field of an event that holds an author's value."""
 

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import re
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from reactor.errors import ReactorError
-from reactor.record.words import BATCH_LIMIT, EVENT_LIMIT, MESSAGE_LIMIT, Append, NewRecord, Row, TooLarge
+from reactor.record.words import BATCH_LIMIT, EVENT_LIMIT, MESSAGE_LIMIT, Append, NewRecord, TooLarge
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from reactor.record.words import MessageKind
-
-DAMAGED = "damaged"  # the status of a run whose own cannot be read
 _PLACE = msgspec.msgpack.Decoder(tuple[float, str])
 
 
@@ -30,19 +26,17 @@ def check_record(record: NewRecord) -> None:
 def check_append(append: Append) -> None:
     """Raises TooLarge where anything in it is."""
     for event in append.events:
-        if len(event) > EVENT_LIMIT:
-            _check(event, EVENT_LIMIT, f"an event of `{append.run}`")
+        _check(event, EVENT_LIMIT, f"an event of `{append.run}`")
     for to, message in append.messages:
-        check_message(to, message.body, message.kind)
+        check_message(to, message.body)
     for child in append.children:
         check_record(child)
-    if append.chunk is not None:
-        _check(append.chunk, BATCH_LIMIT, f"the results of `{append.run}`")
+    _check(append.chunk or b"", BATCH_LIMIT, f"the results of `{append.run}`")
 
 
-def check_message(to: str, body: bytes, kind: MessageKind = "signal") -> None:
-    """Raises TooLarge where a message is: a signal comes from outside, all else becomes an event as it is."""
-    _check(body, MESSAGE_LIMIT if kind == "signal" else EVENT_LIMIT, f"a message to `{to}`")
+def check_message(to: str, body: bytes) -> None:
+    """Raises TooLarge where a message is."""
+    _check(body, MESSAGE_LIMIT, f"a message to `{to}`")
 
 
 def session_of(token: str) -> str:
@@ -79,16 +73,6 @@ def takes_over(run: str, former: str) -> bool:
     return name == other and number > lower
 
 
-def without_password(url: str) -> str:
-    """A store's URL as a message may show it, also where it is none.
-
-    >>> without_password("redis://:hunter2@host:6379/0?password=hunter2"), without_password("reddis://:a/b@host")
-    ('redis://…@host:6379/0', 'reddis://…@host')
-    """
-    shown = re.sub(r":/*.*@", "://…@", re.sub(r"\?\w*(=.*)?$", "", url))
-    return re.sub(r"^unix:/(?!/)", "unix:///", shown)
-
-
 def next_fence(fence: int, now: float) -> int:
     """A higher one, which time alone makes higher even where the store lost the last ones."""
     return max(fence + 1, int(now * 1000))
@@ -110,15 +94,6 @@ def place_of(cursor: str) -> tuple[float, str]:
     except (ValueError, msgspec.MsgspecError) as error:
         said = f"{cursor!r:.80} is no cursor of a search"
         raise ReactorError(said, code="bad-cursor", fix="take the `cursor` of the page before") from error
-
-
-def damaged_row(run: str, created_at: float) -> Row:
-    """How a list shows a run whose record cannot be read: whoever asks for it is told more.
-
-    >>> damaged_row("shop:1", 0.0).status
-    'damaged'
-    """
-    return Row(run=run, reactor=run.partition(":")[0], status=DAMAGED, created_at=created_at, ended_at=None, tags=(), index={})
 
 
 def has_text(text: str, run: str, index: Mapping[str, str]) -> bool:

@@ -12,9 +12,8 @@ What holds for every method:
 - Time is the store's own (`now`), seconds since the epoch; it never goes back, whatever the wall clocks of its users say.
 - A name of a run is `{reactor}:{id}`, of a child `{root's name}/{address}` with `#{batch}` behind it for a batch. All records of one
   root lie together, so that what concerns a parent and its child is one step.
-- Limits are refused before anything is written: an event, or a message that is no signal, of over 1 MiB and 64 KiB, a signal of over
-  64 KiB, a batch's elements or chunk of over 8 MiB raise `TooLarge`. Text is any unicode but lone surrogates, NUL and all separators
-  included; bytes are any bytes.
+- Limits are refused before anything is written: an event of over 1 MiB, a batch's elements or chunk of over 8 MiB, a message of over
+  64 KiB raise `TooLarge`. Text is any unicode but lone surrogates, NUL and all separators included; bytes are any bytes.
 
 Who may write: a claim gives a record's *token*, `session:nonce` (the nonce has no colon). Only a call with the record's present
 token changes it. A session is one process's lease; when it has run out, others may claim its records, which changes their tokens.
@@ -207,11 +206,8 @@ class Registry(Protocol):
         """
         ...
 
-    async def once(self, delivery_id: str, answer: bytes | None) -> bytes | None:
-        """Remember the first answer to a delivery id, for `ONCE_KEPT` at least; the one that is remembered where there is one.
-
-        Without an answer it is only asked for.
-        """
+    async def once(self, delivery_id: str, answer: bytes) -> bytes | None:
+        """Remember the first answer to a delivery id, for `ONCE_KEPT` at least; the one that is remembered where there is one."""
         ...
 
 
@@ -264,11 +260,8 @@ class Operations(Protocol):
         """
         ...
 
-    def watch(self, changed: Callable[[str], None], *, besides: str = "") -> Callable[[], None]:
+    def watch(self, changed: Callable[[str], None]) -> Callable[[], None]:
         """Call this with the name of each record that gets events, mail, or becomes due, soon after, in the loop that watches.
-
-        An append that changes no status, leaves no message and makes no record may be told to nobody: who follows a run's events looks
-        again while it is running. What a session `besides` appends or makes is left out, with all that goes with it: who does it knows.
 
         A hint, no promise: some may be missed (a sweep finds them), some may come twice. What it returns ends it: nothing is called
         after that.

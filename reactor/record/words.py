@@ -12,9 +12,9 @@ import msgspec
 
 from reactor.errors import StoreUnavailable
 
-EVENT_LIMIT = (1 << 20) + (64 << 10)  # bytes: a result of 1 MiB, and what is said around it
+EVENT_LIMIT = 1 << 20  # bytes
 BATCH_LIMIT = 8 << 20
-MESSAGE_LIMIT = 64 << 10  # bytes of a signal; other messages become events, and may take as much as one
+MESSAGE_LIMIT = 64 << 10
 MAIL_LIMIT = 64  # signals that wait for one run; settlements, cancels and undos are not counted
 EARLY_LIMIT = 16  # messages that wait for one correlation id that nobody has opened
 EARLY_KEPT = 86_400.0  # seconds
@@ -111,9 +111,10 @@ class Created(msgspec.Struct, frozen=True):
 
 
 class Appended(msgspec.Struct, frozen=True):
-    """It is written (or was, by an earlier try of the same `op`: that one's `seq`). `unread`: newer messages than were read."""
+    """It is written (or was, by an earlier try of the same `op`: that one's `seq` and `at`). `unread`: newer messages than were read."""
 
     seq: int
+    at: float
     unread: bool = False
 
 

@@ -100,7 +100,7 @@ async def _drive(runner: Runner, reactor: Reactor) -> Any:
         raise
     if runner.machine.state.ended == "succeeded":
         return output_of(runner.machine.state)
-    return value_or_raise(outcome_of(runner.machine.state, runner.run_id, runner.originals), undone_in(runner.machine.state))
+    return value_or_raise(outcome_of(runner), undone_in(runner.machine.state))
 
 
 async def _take_back(runner: Runner) -> None:

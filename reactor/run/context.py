@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 LONGEST_KEY = 200
 LOGGER = logging.getLogger("reactor")
 LOGGER.addHandler(logging.NullHandler())
-PATIENCE = 10.0  # seconds that a closing engine waits for a store that is away
 
 
 class StepContext:
@@ -76,7 +75,7 @@ class StepContext:
     @property
     def fence(self) -> int:
         """Rises with every change of owner; a run that is kept nowhere has one owner."""
-        return self._runner.fence
+        return self._runner.site.fence
 
     @property
     def deadline(self) -> float | None:

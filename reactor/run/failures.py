@@ -24,18 +24,14 @@ from reactor.define.reactor import inputs_of, values_of
 from reactor.errors import ReactorError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
     from types import TracebackType
 
 OURS = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep  # noqa: PTH100, PTH120  # compared with co_filename
 INSTALLED = tuple({sysconfig.get_path(name) + os.sep for name in ("purelib", "platlib")})
 LIBRARIES = (*INSTALLED, *{sysconfig.get_path(name) + os.sep for name in ("stdlib", "platstdlib")}, "<frozen")
 FRAMES = 30
-LONG = 2000  # characters of a message, a note, or the reason of a halt
-MANY = 30  # notes, and arguments
-LINE = 300  # characters of a line of code
-LINEAGE = 100  # names of classes
-NAME = 500  # characters of each
+LONG = 2000  # characters of a message
 SHOWN = 200  # characters of an argument
 
 
@@ -65,34 +61,23 @@ def failure_of(error: BaseException, attempt: int, arguments: dict[str, Any] | N
     frames = tuple(_frames(error.__traceback__)[-FRAMES:])
     only = _only(error)
     failure = Failure(
-        kind=type(only).__name__[:NAME],
+        kind=type(only).__name__,
         message=_text(only, secrets),
-        lineage=_lineage(only, error),
+        lineage=tuple(dict.fromkeys(name for one in (only, *exceptions_in(error)) for name in lineage_of(type(one)))),
         attempt=attempt,
         frames=frames,
         notes=_notes(error, secrets),
-        arguments={name: shown(value, secrets) for name, value in islice((arguments or {}).items(), MANY)},
+        arguments={name: shown(value, secrets) for name, value in (arguments or {}).items()},
         code=error.code if isinstance(error, ReactorError) else "",
         snippet=_snippet(frames[-1]) if frames else "",
     )
     return mask(failure, secrets) if secrets else failure
 
 
-def _lineage(only: BaseException, error: BaseException) -> tuple[str, ...]:
-    """The names of its classes, and of those of all that is in a group."""
-    names = dict.fromkeys(writable(name)[:NAME] for one in (only, *exceptions_in(error)) for name in lineage_of(type(one)))
-    return tuple(islice(names, LINEAGE))
-
-
 def secret_texts(reactor: Any) -> tuple[str, ...]:
     """The texts that a reactor's secret inputs would show as, and those as a repr writes them, longest first."""
     values = values_of(reactor)
-    return texts_of(values[name] for name in inputs_of(type(reactor)).secrets)
-
-
-def texts_of(secrets: Iterable[Any]) -> tuple[str, ...]:
-    """The texts that secret values would show as, longest first."""
-    found = {text for secret in secrets for text in leaves_of(secret)}
+    found = {text for name in inputs_of(type(reactor)).secrets for text in leaves_of(values[name])}
     return tuple(sorted(found | {repr(text)[1:-1] for text in found}, key=len, reverse=True))
 
 
@@ -129,33 +114,15 @@ def _text(error: BaseException, secrets: Sequence[str]) -> str:
             text = f"{text}: " + "; ".join(f"{type(one).__name__}: {one}" for one in exceptions_in(error))
     except Exception as broken:  # noqa: BLE001  # an author's __str__ may do anything
         text = f"its text cannot be made: {type(broken).__name__}"
-    return cut(text, LONG, secrets)
-
-
-def cut(text: str, length: int, secrets: Sequence[str] = ()) -> str:
-    """No more than so many characters, with every secret blotted out: before it is cut, or half of one would be left.
-
-    >>> cut("the card 4242 was declined", 20, ["4242"])
-    'the card ******** w…'
-    """
-    text = writable(blotted(text, secrets))
-    return text if len(text) <= length else text[: length - 1] + "…"
-
-
-def writable(text: str) -> str:
-    r"""The text as it can be written: what has no bytes (a lone surrogate, as in the name of a file that is no UTF-8) is spelled out.
-
-    >>> writable("no such file: caf" + chr(0xDCE9))
-    'no such file: caf\\udce9'
-    """
-    return text if text.isascii() else text.encode(errors="backslashreplace").decode()
+    text = blotted(text, secrets)  # before it is cut, or half a secret would be left
+    return text if len(text) <= LONG else text[: LONG - 1] + "…"
 
 
 def _notes(error: BaseException, secrets: Sequence[str]) -> tuple[str, ...]:
     notes = getattr(error, "__notes__", None)
     if not isinstance(notes, list):
         return ()
-    return tuple(cut(note, LONG, secrets) if isinstance(note, str) else shown(note, secrets) for note in notes[:MANY])
+    return tuple(blotted(note, secrets) if isinstance(note, str) else shown(note, secrets) for note in notes)
 
 
 class _Short(reprlib.Repr):
@@ -185,7 +152,7 @@ class _Short(reprlib.Repr):
 def shown(value: Any, secrets: Sequence[str] = ()) -> str:
     """A short repr of any value, whatever its own repr does."""
     try:
-        text = writable(_Short(secrets).repr(value))
+        text = _Short(secrets).repr(value)
     except Exception as broken:  # noqa: BLE001  # an author's __repr__ may do anything
         text = f"<{type(value).__name__}: its repr raised {type(broken).__name__}>"
     return text if len(text) <= SHOWN else text[: SHOWN - 1] + "…"
@@ -194,7 +161,7 @@ def shown(value: Any, secrets: Sequence[str] = ()) -> str:
 def _frames(trace: TracebackType | None) -> list[Frame]:
     """The author's frames: not ours, not the standard library's, nor a library's that his code called."""
     found = [
-        Frame(writable(code.co_filename), line, code.co_name, linecache.getline(code.co_filename, line, frame.f_globals).strip()[:LINE])
+        Frame(code.co_filename, line, code.co_name, linecache.getline(code.co_filename, line, frame.f_globals).strip())
         for frame, line in traceback.walk_tb(trace)
         if not (code := frame.f_code).co_filename.startswith(OURS)
     ]
@@ -213,5 +180,5 @@ def _package_of(file: str) -> str:
 
 def _snippet(frame: Frame) -> str:
     around = range(max(1, frame.line - 2), frame.line + 3)
-    lines = {number: linecache.getline(frame.file, number).rstrip()[:LINE] for number in around}
+    lines = {number: linecache.getline(frame.file, number).rstrip() for number in around}
     return "\n".join(f"{'>' if number == frame.line else ' '} {number:4} {text}" for number, text in lines.items() if text)

@@ -8,6 +8,7 @@ from copy import copy
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from reactor.define.reactor import definition_of
 from reactor.errors import ReactorError
 from reactor.machine.events import (
     BatchSettled,
@@ -24,14 +25,13 @@ from reactor.machine.events import (
     UndoRequested,
 )
 from reactor.machine.machine import Machine
-from reactor.machine.marks import DONE, FAILED, LEFT, OPEN, READY, SKIPPED
+from reactor.machine.marks import DONE, FAILED, LEFT, OPEN, SKIPPED
 from reactor.machine.state import KEPT_BATCH
 from reactor.run.chunks import Chunk, Chunks
 from reactor.run.context import call_counts
 from reactor.run.failures import failure_of
 from reactor.run.outcome import in_doubt_in
 from reactor.run.pulling import Puller, RaisedInSource
-from reactor.run.values import element_type
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 class MapRun:
     """One map occurrence while its run is driven."""
 
-    def __init__(self, runner: Runner, scope: Scope, index: int, *, opened: bool = True, after: Any = None) -> None:
+    def __init__(self, runner: Runner, scope: Scope, index: int, *, opened: bool = True) -> None:
         self.runner = runner
         self.scope = scope
         self.index = index
@@ -57,21 +57,22 @@ class MapRun:
         self.undoing: set[int] = set()
         self.undone: set[int] = set()
         self.told: dict[int, set[tuple[str, str]]] = {}  # what of a batch was stuck, and its run was told
+        self.in_doubt: list[str] = []  # calls that an abandoned run left as they were
         self.sequence: Sequence[Any] | None = None
         self.puller: Puller | None = None
         self.batch_size, source = batching(self.node)
         if opened:
-            self._open(source, after)
+            self._open(source)
 
-    def _open(self, source: Source, after: Any) -> None:
+    def _open(self, source: Source) -> None:
         scope, resources = self.scope, self.runner.site.resources.opened
         self.extra = self.node.bind(scope.values, resources)
         if source.sequence is not None:
             self.sequence = as_sequence(source.sequence(scope.values), self)
         elif source.call is not None:
-            more = {"after": after} if source.key is not None else {}
+            more = {"after": None} if source.key is not None else {}
             args = source.bind(scope.values, resources)
-            self.puller = Puller(partial(source.call, scope.reactor, *args, **more), self.runner.context.copy(), source.key, after)
+            self.puller = Puller(partial(source.call, scope.reactor, *args, **more), self.runner.context.copy(), source.key)
 
     @property
     def total(self) -> int | None:
@@ -131,6 +132,19 @@ def as_sequence(elements: Any, map_run: MapRun) -> Sequence[Any]:
     return elements if isinstance(elements, tuple | range) else list(elements)  # as it is now: a step may change its list
 
 
+def element_type(node: Any) -> Any:
+    """The declared type of an element's result: of several reactors, whatever one of them gives."""
+    definitions = [definition_of(child) for child in node.children]
+    outputs = {definition.nodes[definition.output].returns for definition in definitions} or {node.returns}
+    declared = outputs.pop()
+    return Any if outputs or declared is None else declared
+
+
+def results_of(runner: Runner, address: str) -> Any:
+    """What the map at an address left."""
+    return runner.maps[address].chunks.results()
+
+
 # ---- the orders ---------------------------------------------------------------------------------------------------
 
 
@@ -149,9 +163,7 @@ async def open_map(runner: Runner, order: OpenMap) -> None:
             runner.note(CallFailed(runner.site.now(), order.address, "do", 1, failure_of(error, 1, secrets=runner.secrets)))
         return
     runner.maps[order.address] = map_run
-    counts = runner.counts_around + ".".join(map(str, call_counts(order.scope, order.index)))
-    occurrence = counts if counts.strip("0.") else None
-    runner.note(MapOpened(runner.site.now(), order.address, map_run.total, occurrence))
+    runner.note(MapOpened(runner.site.now(), order.address, map_run.total))
 
 
 def dispatch(runner: Runner, order: Dispatch) -> Coroutine[Any, Any, None] | None:
@@ -160,7 +172,7 @@ def dispatch(runner: Runner, order: Dispatch) -> Coroutine[Any, Any, None] | Non
     if map_run.sequence is None:
         return _pull(runner, map_run, order)
     first = order.scope.maps[order.index].first
-    runner.start_batch(map_run, order.batch, first, map_run.sequence[first : first + map_run.batch_size])
+    start_batch(map_run, order.batch, first, map_run.sequence[first : first + map_run.batch_size])
     return None
 
 
@@ -179,7 +191,7 @@ async def _pull(runner: Runner, map_run: MapRun, order: Dispatch) -> None:
     if runner.released or not runner.machine.is_due(order):
         return  # stopped meanwhile: closing the source has answered
     if items:
-        runner.start_batch(map_run, order.batch, order.scope.maps[order.index].first, items)
+        start_batch(map_run, order.batch, order.scope.maps[order.index].first, items)
     else:
         runner.note(SourceEnded(runner.site.now(), order.address, failure))
 
@@ -282,8 +294,9 @@ def _batch_ended(map_run: MapRun, number: int, child: Runner) -> None:
                 map_run.children.pop(number, None)
         parent.tell(BatchUndone(now, map_run.address, number, stuck))
         return
-    chunk = fold(state.root)
+    chunk = _fold(state.root)
     map_run.chunks.add(number, chunk)
+    map_run.in_doubt += in_doubt_in(child)
     undoable = undoable_in(state.root)
     if not (stuck or (undoable and map_run.node.children)):
         map_run.children.pop(number, None)
@@ -292,13 +305,13 @@ def _batch_ended(map_run: MapRun, number: int, child: Runner) -> None:
     if failure is not None:
         parent.originals.setdefault(root.failed_at, child.originals.get(root.failed_at, child.originals.get(root.names[root.failed])))  # type: ignore[arg-type]
     halted = state.halted if state.ended == "halted" and state.halted is not None else None
-    doubt = tuple(in_doubt_in(state))
-    good, bad, began = chunk.succeeded, len(chunk.failures), began_in(root)
-    parent.tell(BatchSettled(now, map_run.address, number, good, bad, undoable, failure, root.failed_at, stuck, halted, doubt, began))
+    settled = BatchSettled(
+        now, map_run.address, number, chunk.succeeded, len(chunk.failures), undoable, failure, root.failed_at, stuck, halted
+    )
+    parent.tell(settled)
 
 
-def fold(root: Scope) -> Chunk:
-    """What the elements of a batch came to."""
+def _fold(root: Scope) -> Chunk:
     first = root.plan.first
     marks = root.marks
     done = {first + at for at, mark in enumerate(marks) if mark in (DONE, SKIPPED)}
@@ -313,11 +326,6 @@ def fold(root: Scope) -> Chunk:
     }
     skipped = frozenset(index for index in done if marks[index - first] == SKIPPED)
     return Chunk(first, root.values, failures, skipped, frozenset(everything) - done - failures.keys())
-
-
-def began_in(root: Scope) -> bool:
-    """Whether the code of any element of a batch was called."""
-    return any(mark > READY and at not in root.unbegun for at, mark in enumerate(root.marks))
 
 
 def undoable_in(root: Scope) -> int:

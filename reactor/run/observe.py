@@ -1,22 +1,22 @@
-"""What whoever watches a run sees of its record: public events."""
+"""What whoever watches a run sees of its record: public events, in order, then live."""
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from reactor.define.failing import Failure
-from reactor.machine.events import Asked
 from reactor.machine.events import Event as Fact
-from reactor.record import facts
+from reactor.machine.events import RunEnded
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import AsyncIterator, Callable, Sequence
 
 LOGGER = logging.getLogger("reactor")
-HIDDEN = ("at", "address", "call", "attempt", "value", "inputs", "child", "settle", "digest", "key")  # said elsewhere, or nobody's business
+HIDDEN = ("at", "address", "call", "attempt", "value", "inputs", "child", "settle")  # said elsewhere, or nobody's business
 
 
 class Progress(Fact, tag="progress", frozen=True):
@@ -31,7 +31,6 @@ class Event:
 
     `call` and `attempt` are set where a call is meant; `detail` holds what else the fact says, ready for JSON.
 
-    >>> import asyncio
     >>> from reactor import Engine, Reactor, step
     >>> class Greet(Reactor):
     ...     @step
@@ -65,14 +64,6 @@ class Event:
         return f"<Event {self.seq} {self.kind} {said}".rstrip() + ">"
 
 
-def event_of(run_id: str, seq: int, data: bytes) -> Event:
-    """An event out of a record: with no values, but for what an interrupt shows to whoever answers it."""
-    fact, raw = facts.decode(data)
-    if isinstance(fact, Asked) and raw:
-        fact = msgspec.structs.replace(fact, show=msgspec.msgpack.decode(raw))
-    return Event(run_id, seq, fact)
-
-
 def _plain(value: Any) -> Any:
     if isinstance(value, Failure):
         frame = value.frames[-1] if value.frames else None
@@ -90,10 +81,58 @@ def _plain(value: Any) -> Any:
     return value
 
 
-def tell(observers: Sequence[Callable[[Event], None]], event: Event) -> None:
-    """Tell them all. One that raises never disturbs a run."""
-    for observer in observers:
-        try:
-            observer(event)
-        except BaseException:  # see above
-            LOGGER.exception("an observer of %s raised", event.run_id)
+class Record:
+    """The record of one run, in memory, and those who read it as it grows."""
+
+    __slots__ = ("_observers", "_woken", "closed", "facts", "run_id")
+
+    def __init__(self, run_id: str, observers: Sequence[Callable[[Event], None]] = ()) -> None:
+        self.run_id = run_id
+        self.facts: list[Fact] = []
+        self.closed = False  # the engine lets go of it
+        self._observers = observers
+        self._woken: list[asyncio.Future[None]] = []
+
+    def append(self, fact: Fact) -> None:
+        """Record a fact and tell whoever watches."""
+        self.facts.append(fact)
+        self._tell(fact)
+        if self._woken:
+            self.wake()
+
+    def progress(self, at: float, address: str, done: int, total: int | None) -> None:
+        """Tell observers how far a call is. It is no fact: nothing follows from it, and it is not recorded."""
+        self._tell(Progress(at, address, done, total))
+
+    def _tell(self, fact: Fact) -> None:
+        for observer in self._observers:
+            try:
+                observer(Event(self.run_id, len(self.facts), fact))
+            except BaseException:  # an observer never disturbs a run
+                LOGGER.exception("an observer of %s raised", self.run_id)
+
+    def close(self) -> None:
+        """The engine lets go of it: what is there can be read, and nothing more will come."""
+        self.closed = True
+        self.wake()
+
+    def wake(self) -> None:
+        """Let readers look again."""
+        woken, self._woken = self._woken, []
+        for future in woken:
+            if not future.done():
+                future.set_result(None)
+
+    async def read(self, after: int) -> AsyncIterator[Event]:
+        """The events past seq `after`, then live, to the run's end."""
+        at = max(after, 0)
+        while True:
+            while at < len(self.facts):
+                fact = self.facts[at]
+                at += 1
+                yield Event(self.run_id, at, fact)
+            if self.closed or (self.facts and isinstance(self.facts[-1], RunEnded)):
+                return
+            future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            self._woken.append(future)
+            await future

@@ -3,43 +3,36 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal
 
 from reactor.define.failing import StepError
-from reactor.define.outcomes import Cancelled, Failed, Halted, Parked, RollbackFailure, Succeeded, Undone, Waiting
+from reactor.define.outcomes import Cancelled, Failed, Halted, RollbackFailure, Succeeded, Undone
 from reactor.errors import RunFailed, RunStopped
 from reactor.machine.constants import DEADLINE
 from reactor.machine.marks import LEFT, UNDONE
-from reactor.run.fitting import readable
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from reactor.define.outcomes import Outcome
-    from reactor.machine.events import RollbackFailed, Waited
+    from reactor.machine.events import RollbackFailed
     from reactor.machine.state import State
+    from reactor.run.runner import Runner
 
-NOTHING: Mapping[str, BaseException] = MappingProxyType({})
 
-
-def outcome_of(state: State, run_id: str, originals: Mapping[str, BaseException] = NOTHING) -> Outcome[Any]:
-    """The outcome of a run that has ended. `originals`: the exceptions that are still at hand, by address."""
+def outcome_of(runner: Runner) -> Outcome[Any]:
+    """The outcome of a run that has ended."""
+    state, run_id = runner.machine.state, runner.run_id
     match state.ended:
         case "succeeded":
-            return Succeeded(readable(output_of(state), state.root.plan.names[state.root.plan.output], run_id), run_id)
+            return Succeeded(output_of(state), run_id)
         case "halted":
             return Halted(state.halted or state.reason, run_id)
         case "cancelled":
-            return Cancelled(state.reason, run_id, tuple(in_doubt_in(state)))
+            return Cancelled(state.reason, run_id, in_doubt_in(runner))
         case "undone":
             return Undone(run_id)
-    return failed_outcome(state, run_id, originals)
-
-
-def parked_outcome(waiting: Sequence[Waited], run_id: str) -> Parked:
-    """What a run waits for."""
-    return Parked([Waiting(one.address, one.correlation_id, one.deadline) for one in waiting], run_id)
+    return failed_outcome(runner)
 
 
 def output_of(state: State) -> Any:
@@ -47,15 +40,16 @@ def output_of(state: State) -> Any:
     return state.root.values[state.root.plan.output]
 
 
-def failed_outcome(state: State, run_id: str, originals: Mapping[str, BaseException]) -> Failed:
+def failed_outcome(runner: Runner) -> Failed:
     """Failed or stuck: the failure that stood first, and what could not be undone."""
+    state = runner.machine.state
     root = state.root
     stuck = [_rollback_failure(one.what) for one in state.stuck]
     failure = state.failure or (root.failures[root.failed] if root.failed >= 0 else None)
     if failure is None:  # cancelled, or undone after its end: what failed is the rollback
-        return Failed(stuck[0].error, stuck[0].step, run_id, stuck)
-    original = None if failure is DEADLINE else originals.get(root.failed_at)
-    return Failed(StepError(failure, root.failed_at, original), root.failed_at, run_id, stuck)
+        return Failed(stuck[0].error, stuck[0].step, runner.run_id, stuck)
+    original = None if failure is DEADLINE else runner.originals.get(root.failed_at)
+    return Failed(StepError(failure, root.failed_at, original), root.failed_at, runner.run_id, stuck)
 
 
 def _rollback_failure(what: RollbackFailed) -> RollbackFailure:
@@ -69,18 +63,12 @@ def undone_in(state: State) -> list[str]:
     return [address for address in done if state.place(address)[0].plan.nodes[state.place(address)[1]].kind != "compose"]
 
 
-def in_doubt_in(state: State) -> list[str]:
-    """The addresses of calls that began, did not succeed and were not compensated, or not made again; in batches too."""
-    left = [
-        scope.names[index]
-        for scope in state.scopes()
-        for index, mark in enumerate(scope.marks)
-        if mark == LEFT and index not in scope.unbegun
-    ]
-    found = [address for address in left if address not in state.asks]  # an interrupt that waits has no call in flight
-    told = [elements.batches.values() for scope in state.scopes() for elements in scope.maps.values()]
-    inside = [address for batches in told for batch in batches for address in batch.in_doubt]
-    return list(dict.fromkeys([*state.doubtful, *found, *inside]))  # one that was cut off, then left, is in two of them
+def in_doubt_in(runner: Runner) -> list[str]:
+    """The addresses of calls that began, did not succeed and were not compensated; in batches too."""
+    found = [scope.names[index] for scope in runner.machine.state.scopes() for index, mark in enumerate(scope.marks) if mark == LEFT]
+    for map_run in runner.maps.values():
+        found.extend(map_run.in_doubt)
+    return found
 
 
 def value_or_raise(outcome: Any, undone: Sequence[str] = ()) -> Any:

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 from reactor.define.steps import in_call
 from reactor.errors import ReactorError
 from reactor.machine.commands import (
-    Accept,
     Call,
     CancelCall,
     Close,
@@ -20,7 +19,6 @@ from reactor.machine.commands import (
     OpenMap,
     Skip,
     StopBatch,
-    TimeOut,
     UndoBatch,
 )
 from reactor.machine.events import (
@@ -32,11 +30,12 @@ from reactor.machine.events import (
     Skipped,
     StopRequested,
 )
-from reactor.run import interrupting, mapping
+from reactor.run import mapping
 from reactor.run.arguments import arguments_of, code_of, unbound
 from reactor.run.calls import Flight, InContext, as_coroutine, in_thread
 from reactor.run.failures import failure_of
-from reactor.run.settling import LET_GO, TIMEOUT, arrived, ended_by_us, failed
+from reactor.run.settling import TIMEOUT, arrived, ended_by_us, failed
+from reactor.run.values import storable
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine
@@ -66,11 +65,6 @@ def begin(runner: Runner, order: Call, now: float) -> Awaitable[None] | None:
         runner.last = now
         return None
     runner.note(CallStarted(now + runner.offset, order.address, order.call, order.attempt))
-    return launch(runner, order, code, args, now)
-
-
-def launch(runner: Runner, order: Call, code: PlanNode | Handler, args: tuple[Any, ...], now: float) -> Awaitable[None] | None:
-    """Call the author's code, up to where it lets go of the loop. Its start is noted, its slot taken."""
     context = runner.context.copy()
     context.run(in_call.set, (runner, order))
     runner.starting = order
@@ -90,21 +84,6 @@ def launch(runner: Runner, order: Call, code: PlanNode | Handler, args: tuple[An
         failed(runner, order, error, now)
         return None
     return _land(runner, order, InContext(coro, context, future), now)
-
-
-def prepare(runner: Runner, order: Call, code: PlanNode | Handler, now: float) -> tuple[Any, ...] | None:
-    """The arguments of a call whose resources are open, and its slot taken. None: it failed, or does not begin now."""
-    try:
-        args = arguments_of(runner, order, code)
-    except BaseException as error:  # noqa: BLE001  # a path may lead nowhere, by way of an author's property
-        failed(runner, order, unbound(error), now)
-        return None
-    return args if _room(runner, order, code) else None
-
-
-def let_go(runner: Runner, code: PlanNode | Handler) -> None:
-    """A call that was prepared does not begin: give back what was taken for it."""
-    _give_back(runner, threads=0 if code.is_async else 1)
 
 
 def _room(runner: Runner, order: Call, code: PlanNode | Handler) -> bool:
@@ -153,7 +132,7 @@ async def _land(runner: Runner, order: Call, rest: Awaitable[Any], now: float) -
             flight.timer.cancel()
         runner.landed(order)
         _give_back(runner, threads=0 if code.is_async else 1)
-    if runner.released or flight.why == LET_GO:
+    if runner.released:
         return
     if flight.why is not None:
         error = ended_by_us(flight.why, code.timeout, error)
@@ -181,20 +160,18 @@ def skip(runner: Runner, order: Skip) -> None:
 def close(runner: Runner, order: Close) -> None:
     """A child or a map is done; an element's output is kept encoded."""
     scope, index = order.scope, order.index
-    value, raw = None, b""
+    value = None
     if scope.plan.nodes[index].kind == "map":
-        value = runner.results_of(order.address)
-        raw = value.reference()
-        raw = value.reference()
+        value = mapping.results_of(runner, order.address)
     elif scope.is_batch:
         child = scope.children[index]
         try:
-            value, raw = runner.kept(child.plan.nodes[child.plan.output], child.values[child.plan.output], optional=True, encoded=True)
+            value = storable(child.plan.nodes[child.plan.output].returns, child.values[child.plan.output], optional=True)
         except ReactorError as error:
             failure = failure_of(error, 1)
             runner.note(CallFailed(runner.site.now(), order.address, "do", 1, failure))
             return
-    runner.note_value(Closed(runner.site.now(), order.address, value), raw)
+    runner.note(Closed(runner.site.now(), order.address, value))
 
 
 def cancel_call(runner: Runner, order: CancelCall) -> None:
@@ -218,12 +195,10 @@ def end(runner: Runner, order: End) -> None:
     runner.ended()
 
 
-PERFORM: dict[type[Any], Callable[[Any, Any], Coroutine[Any, Any, None] | None]] = {
+PERFORM: dict[type[Any], Callable[[Runner, Any], Coroutine[Any, Any, None] | None]] = {
     Skip: skip,
     Close: close,
     CancelCall: cancel_call,
-    Accept: interrupting.accept,
-    TimeOut: interrupting.time_out,
     Expire: expire,
     End: end,
     OpenMap: mapping.open_map,

@@ -17,23 +17,16 @@ if TYPE_CHECKING:
 class Puller:
     """Takes elements from an async generator, so many at a time."""
 
-    def __init__(
-        self, make: Callable[[], AsyncIterator[Any]], context: Context, key: Callable[[Any], Any] | None = None, after: Any = None
-    ) -> None:
+    def __init__(self, make: Callable[[], AsyncIterator[Any]], context: Context, key: Callable[[Any], Any] | None = None) -> None:
         self._make = make
         self._context = context
         self._closing = False
         self._key = key
-        self.last: Any = after  # the last element's key
+        self._last: Any = None
         self._want = 0
         self._answer: asyncio.Future[list[Any]] | None = None
         self._asked = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
-
-    @property
-    def is_open(self) -> bool:
-        """Whether something may be open that is to be closed."""
-        return self._task is not None and not self._task.done()
 
     async def take(self, count: int) -> list[Any]:
         """At most `count` elements, none when there are no more. Raises what the source raised."""
@@ -70,13 +63,13 @@ class Puller:
 
     def _rise(self, key: Any) -> None:
         """Where it goes on after a takeover is the last key's place: that must be one place."""
-        if self.last is not None and not self.last < key:
+        if self._last is not None and not self._last < key:
             raise SourceChanged(
-                f"the source's key {key!r} comes after {self.last!r}: keys must rise",
+                f"the source's key {key!r} comes after {self._last!r}: keys must rise",
                 code="keys-must-rise",
                 fix="order the source by its key, and use a key that no two elements share",
             )
-        self.last = key
+        self._last = key
 
     async def _hand_over(self, taken: list[Any]) -> list[Any]:
         self._asked.clear()

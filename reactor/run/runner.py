@@ -14,11 +14,9 @@ from typing import TYPE_CHECKING, Any, cast
 
 from reactor.define.steps import in_call
 from reactor.machine.commands import Call
-from reactor.run.borrowing import Borrower
 from reactor.run.context import LOGGER
-from reactor.run.ephemeral import Ephemeral
 from reactor.run.perform import PERFORM, begin
-from reactor.run.slots import Waiter
+from reactor.run.slots import Loan, Waiter
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -29,19 +27,20 @@ if TYPE_CHECKING:
     from reactor.run.calls import Flight
     from reactor.run.mapping import Elements, MapRun
     from reactor.run.site import Site
-    from reactor.run.slots import Loan, Slots
+    from reactor.run.slots import Slots
 
 DRAWING = threading.RLock()  # a batch asks the run around it
 SLICE = 0.005  # seconds that a lane may keep the loop to itself
 
 
-class Runner(Borrower, Ephemeral):
+class Runner:
     """Drives a run, or a batch of one."""
 
     __slots__ = (
         "_pending",
         "_timer",
         "_timer_at",
+        "_waiting",
         "batch",
         "began",
         "broken",
@@ -50,8 +49,8 @@ class Runner(Borrower, Ephemeral):
         "counts_around",
         "doomed",
         "end",
-        "fence",
         "flights",
+        "granted",
         "held",
         "last",
         "loans",
@@ -72,6 +71,7 @@ class Runner(Borrower, Ephemeral):
         "slots",
         "starting",
         "tasks",
+        "threads_granted",
     )  # fmt: skip
 
     def __init__(
@@ -84,7 +84,6 @@ class Runner(Borrower, Ephemeral):
         record: Callable[[Event], None] | None = None,
         batch: Elements | None = None,
     ) -> None:
-        super().__init__()
         self.site = site
         self.machine = machine
         self.name = run_id
@@ -92,7 +91,6 @@ class Runner(Borrower, Ephemeral):
         self.clock = site.clock
         self.offset = site.offset
         self.opened = site.resources.opened
-        self.fence = site.fence
         self.last = 0.0  # the loop's time when the last call returned
         self.record = record  # None: nobody reads this run's facts
         self.note: Callable[[Event], None] = machine.apply if record is None else self._note
@@ -114,10 +112,13 @@ class Runner(Borrower, Ephemeral):
         self.tasks: set[asyncio.Task[None]] = set()
         self.released = False
         self.broken = False
+        self.threads_granted = 0
+        self.granted = 0  # slots that were handed over and not used yet
         self.doomed: dict[tuple[str, str], str] = {}  # calls to be cancelled as soon as they let go of the loop
         self.held = False  # facts are noted, nothing is driven yet
-        self.progressed: Callable[[float, str, int, int | None], None] = nobody_watches
+        self.progressed: Callable[[float, str, int, int | None], None] = _nobody_watches
         self._pending = False  # a lane was opened and has not begun
+        self._waiting = False  # for a slot
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = 0.0
 
@@ -141,6 +142,15 @@ class Runner(Borrower, Ephemeral):
         child.secrets = self.secrets
         child.progressed = self.progressed
         return child
+
+    def loan(self, order: Call) -> Loan | None:
+        """The slot of a step that waits for a reactor or for another run, for whoever needs it meanwhile."""
+        if self.slots is None or (order is not self.starting and (order.address, order.call) not in self.flights):
+            return None  # no slot to lend: a task that outlived its step
+        loan = self.loans.get(order.address)
+        if loan is None:
+            loan = self.loans[order.address] = Loan(self.slots)
+        return loan
 
     # ---- facts ------------------------------------------------------------------------------------------------
 
@@ -264,6 +274,49 @@ class Runner(Borrower, Ephemeral):
         if state.timers and state.ended is None:  # a timer of a run that has ended would only keep it alive
             self._wake_at(state.timers[0][0] - self.site.offset)
 
+    def _hand_back(self) -> None:
+        """What was handed over and is needed no more, or not yet: it asks again."""
+        while self.threads_granted:
+            self.threads_granted -= 1
+            self.site.thread_slots.give()
+        while self.granted and self.slots is not None:
+            self.granted -= 1
+            self.slots.give()
+
+    def take_thread(self, order: Call) -> bool:
+        """A thread for a plain `def`: a call that would have to wait for one does not begin before it has it."""
+        threads = self.site.thread_slots
+        if self.threads_granted:
+            self.threads_granted -= 1
+            return True
+        if threads.take():
+            return True
+        threads.wait(Waiter(lambda: self._accept_thread(order)))
+        return False
+
+    def _accept_thread(self, order: Call) -> bool:
+        if self.released or not self.machine.is_due(order):
+            return False
+        self.threads_granted += 1
+        self.machine.put_back(order)
+        self.pump()
+        return True
+
+    def _accept_slot(self) -> bool:
+        self._waiting = False
+        if self.released or self.machine.state.ended is not None:
+            return False
+        self.granted += 1
+        self.pump()
+        return True
+
+    def take_slot(self) -> bool:
+        """The slot for a call: one that was handed over, or a free one."""
+        if self.granted:
+            self.granted -= 1
+            return True
+        return self.slots is None or self.slots.take()
+
     def _wake_at(self, when: float) -> None:
         if self._timer is not None:
             if self._timer_at <= when and not self._timer.cancelled():
@@ -314,5 +367,5 @@ class Runner(Borrower, Ephemeral):
             await asyncio.wait(self.tasks)
 
 
-def nobody_watches(_at: float, _address: str, _done: int, _total: int | None) -> None:
+def _nobody_watches(_at: float, _address: str, _done: int, _total: int | None) -> None:
     """Progress of a run that is kept nowhere."""

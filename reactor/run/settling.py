@@ -8,33 +8,24 @@ from __future__ import annotations
 import asyncio
 import random
 from math import inf
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from reactor.define.outcomes import Continue, Halt, TryAgain
 from reactor.define.outcomes import Skip as SkipRaised
 from reactor.define.reactor import Reactor, definition_of
-from reactor.define.steps import Ask
-from reactor.errors import ReactorError, ResultNotStorable, StepCancelled
-from reactor.machine.events import CallFailed, CallSucceeded, ChildOpened, Compensated, Halted, Skipped, Undone
-from reactor.record.words import EVENT_LIMIT
-from reactor.run import interrupting
+from reactor.errors import ReactorError, StepCancelled
+from reactor.machine.events import CallFailed, CallSucceeded, ChildOpened, Compensated, Halted, Skipped, StopRequested, Undone
 from reactor.run.arguments import arguments_of, code_of
-from reactor.run.checking import LONGEST_ID, is_correlation_id
-from reactor.run.failures import LONG, cut, failure_of, secret_texts, shown, speaks
-from reactor.run.masking import HANDED, secrets_of
-from reactor.run.values import FALSE, TRUE
+from reactor.run.failures import blotted, failure_of, secret_texts, shown, speaks
+from reactor.run.values import round_trip, storable
 
 if TYPE_CHECKING:
     from reactor.machine.commands import Call
     from reactor.machine.state import Scope
-    from reactor.run.driver import Driver
     from reactor.run.runner import Runner
 
 DEPTH = 32  # reactors in reactors
-WIDEST = 4  # bytes of a character
-AROUND = 1024  # bytes that an event takes beside its value and address
 TIMEOUT = "timeout"
-LET_GO = "the run is let go of: it goes on elsewhere"
 
 
 def arrived(runner: Runner, order: Call, value: Any, now: float) -> None:
@@ -47,9 +38,7 @@ def arrived(runner: Runner, order: Call, value: Any, now: float) -> None:
     if order.call == "do":
         if order.node.kind == "compose":
             _open_child(runner, order, value, at, now)
-        elif order.node.kind == "interrupt":
-            _ask(runner, order, value, now)
-        elif order.scope.is_batch or runner.keeps or order.node.is_flag:
+        elif order.scope.is_batch or runner.site.debug or order.node.is_flag:
             _keep(runner, order, value, at, now)
         else:
             runner.note(CallSucceeded(at, order.address, value))
@@ -62,32 +51,20 @@ def arrived(runner: Runner, order: Call, value: Any, now: float) -> None:
 def _keep(runner: Runner, order: Call, value: Any, at: float, now: float) -> None:
     """Note a value that is more than handed on."""
     try:
-        value, raw = kept_form(runner, order, value)
+        kept = kept_form(runner, order, value)
     except Exception as error:  # noqa: BLE001  # a flag's truth may raise anything
         failed(runner, order, error, now)
     else:
-        runner.note_value(CallSucceeded(at, order.address, value), raw)
+        runner.note(CallSucceeded(at, order.address, kept))
 
 
-def kept_form(runner: Runner, order: Call, value: Any, *, optional: bool = False) -> tuple[Any, bytes]:
-    """A value as it is kept, and its bytes: an element's encoded, a flag's as its truth, in a store any as it comes back from its bytes."""
-    raw = b""
+def kept_form(runner: Runner, order: Call, value: Any, *, optional: bool = False) -> Any:
+    """A value as it is kept: an element's encoded, a flag's as its truth, in debug any as it comes back from its bytes."""
     if order.scope.is_batch:
-        value, raw = runner.kept(order.node, value, optional=optional, encoded=True)
-        see_that_it_fits(order.address, raw)
-        return value, raw
-    if runner.keeps:
-        value, raw = runner.kept(order.node, value, optional=optional)
-        see_that_it_fits(order.address, raw)
-    return (bool(value), TRUE if value else FALSE) if order.node.is_flag else (value, raw)
-
-
-def see_that_it_fits(address: str, raw: bytes) -> None:
-    """Raises ResultNotStorable for a value that takes more than an event may, with what is said around it and the seal of a secret."""
-    size = len(raw) + WIDEST * len(address)
-    if size > EVENT_LIMIT - AROUND:
-        said = f"with its address it takes {size:,} bytes and at most {EVENT_LIMIT - AROUND:,} are kept"
-        raise ResultNotStorable(said, fix="store it elsewhere and return its key")
+        return storable(order.node.returns, value, optional=optional)
+    if runner.site.debug:
+        value = round_trip(order.node.returns, value, optional=optional)
+    return bool(value) if order.node.is_flag else value
 
 
 def _open_child(runner: Runner, order: Call, child: Any, at: float, now: float) -> None:
@@ -97,39 +74,7 @@ def _open_child(runner: Runner, order: Call, child: Any, at: float, now: float) 
         failed(runner, order, error, now)
     else:
         runner.secrets += secret_texts(child)
-        try:
-            runner.open_child(ChildOpened(at, order.address, definition_of(type(child)).name, child))
-        except ReactorError as refused:
-            failed(runner, order, refused, now)
-
-
-def _ask(runner: Runner, order: Call, ask: Any, now: float) -> None:
-    """An interrupt returned what it asks."""
-    error = _no_ask(order, ask)
-    if error is not None:
-        failed(runner, order, error, now)
-    else:
-        interrupting.begin(cast("Driver", runner), order, ask)  # it is one: a run that is kept nowhere has no interrupts
-
-
-def _no_ask(order: Call, ask: Any) -> ReactorError | None:
-    node = order.node
-    if not isinstance(ask, Ask):
-        return ReactorError(
-            f"the interrupt `{node.name}` returned {shown(ask)}",
-            code="not-an-ask",
-            where=node.definition.span,
-            fix="return `Ask(correlation_id, show=…)`, or raise Skip(value) where there is nothing to ask",
-        )
-    named: Any = ask.correlation_id
-    if named is not None and not is_correlation_id(named):
-        return ReactorError(
-            f"the interrupt `{node.name}` asks under the correlation id {shown(named)}",
-            code="bad-correlation-id",
-            where=node.definition.span,
-            fix=f"give a text of 1 to {LONGEST_ID} characters, or none: then the run's id is what answers it",
-        )
-    return None
+        runner.note(ChildOpened(at, order.address, definition_of(type(child)).name, child))
 
 
 def _not_a_child(runner: Runner, order: Call, child: Any) -> ReactorError | None:
@@ -185,11 +130,11 @@ def _answered(runner: Runner, order: Call, answer: Any, at: float, now: float) -
 def _recover(runner: Runner, order: Call, value: Any, at: float, now: float) -> None:
     """The value of a Continue is kept like a result."""
     try:
-        value, raw = kept_form(runner, order, value, optional=True) if order.node.kind == "step" or runner.keeps else (value, b"")
+        value = kept_form(runner, order, value, optional=True) if order.node.kind == "step" or runner.site.debug else value
     except Exception as error:  # noqa: BLE001  # a flag's truth may raise anything
         failed(runner, order, error, now)
     else:
-        runner.note_value(Compensated(at, order.address, "continued", value), raw)
+        runner.note(Compensated(at, order.address, "continued", value))
 
 
 # ---- failures ---------------------------------------------------------------------------------------------------
@@ -204,15 +149,13 @@ def failed(runner: Runner, order: Call, error: BaseException, now: float) -> Non
     if order.call == "do" and isinstance(spoken, SkipRaised):
         skipped(runner, order, spoken.value, at, now)
         return
-    arguments = _shown(runner, order)
-    secrets = secrets_of(order, arguments) + runner.secrets
     if order.call == "do" and isinstance(spoken, Halt):
-        halted(runner, order, cut(str(spoken.reason), LONG, secrets), at)
+        halted(runner, order, blotted(str(spoken.reason), runner.secrets), at)
         return
     next_in, spoken = next_attempt(runner, order, spoken, now)
     if order.call == "do":
         runner.originals[order.address] = spoken
-    failure = failure_of(spoken, order.attempt, arguments, secrets)
+    failure = failure_of(spoken, order.attempt, _shown(runner, order), runner.secrets)
     runner.note(CallFailed(at, order.address, order.call, order.attempt, failure, next_in))
 
 
@@ -221,7 +164,10 @@ def halted(runner: Runner, order: Call, reason: str, at: float) -> None:
     runner.note(Halted(at, order.address, reason))
     if runner.machine.state.halted is None:
         return  # a failure that stood before wins
-    runner.halt_around(at, reason)
+    around: Runner = runner
+    while around.batch is not None:
+        around = around.batch.map_run.runner
+        around.tell(StopRequested(at, "", "halt", reason))
 
 
 def next_attempt(runner: Runner, order: Call, error: BaseException, now: float) -> tuple[float | None, BaseException]:
@@ -235,9 +181,8 @@ def next_attempt(runner: Runner, order: Call, error: BaseException, now: float) 
     policy = code_of(order).retry
     if policy is None or isinstance(error, StepCancelled) or (order.call == "do" and order.index in order.scope.tries):
         return None, error
-    spent = order.attempt - order.scope.lost.get((order.index, order.call), 0)  # what a crash cut off spends none
     try:
-        next_in = policy.next_wait(spent, error, runner.last - began, random.random())  # noqa: S311  # jitter
+        next_in = policy.next_wait(order.attempt, error, runner.last - began, random.random())  # noqa: S311  # jitter
     except Exception as broken:  # noqa: BLE001  # see above
         broken.__context__ = error
         return None, broken
@@ -251,11 +196,11 @@ def next_attempt(runner: Runner, order: Call, error: BaseException, now: float) 
 def skipped(runner: Runner, order: Call, value: Any, at: float, now: float) -> None:
     """A step raised Skip: its value is kept like a result."""
     try:
-        value, raw = kept_form(runner, order, value, optional=True)
+        value = kept_form(runner, order, value, optional=True)
     except Exception as error:  # noqa: BLE001  # a flag's truth may raise anything
         failed(runner, order, error, now)
     else:
-        runner.note_value(Skipped(at, order.address, value, "raised"), raw)
+        runner.note(Skipped(at, order.address, value, "raised"))
 
 
 def _shown(runner: Runner, order: Call) -> dict[str, Any]:
@@ -267,7 +212,7 @@ def _shown(runner: Runner, order: Call) -> dict[str, Any]:
         return {}
     names = [param.name for param in code.definition.params]
     if len(args) > len(names):
-        names.insert(0, HANDED.get(order.call, "element"))
+        names.insert(0, {"undo": "value", "compensate": "error"}.get(order.call, "element"))
     return dict(zip(names, args, strict=False))
 
 

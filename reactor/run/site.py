@@ -22,7 +22,7 @@ SETTLE = 30.0  # seconds that a call without a timeout has when its run is faili
 class Site:
     """Where runs are driven.
 
-    The clock is the loop's, set to the wall's, and then to the store's as often as that is heard: a loop in virtual time carries it along.
+    The clock is the loop's, set once to the wall's: it never jumps, and a loop in virtual time carries it along.
     """
 
     __slots__ = ("_threads", "clock", "debug", "fence", "loop", "offset", "resources", "settle", "slots", "thread_slots")
@@ -50,15 +50,6 @@ class Site:
     def now(self) -> float:
         """Seconds since the epoch."""
         return self.clock() + self.offset
-
-    def agree(self, stored: float, asked: float, answered: float) -> float:
-        """Tell the store's time from now on, which was `stored` at some moment between these two of ours; by how much that is another.
-
-        Nothing changes while what was told may have been right: how long an answer was on its way says nothing of the time.
-        """
-        agreed = min(max(self.offset, stored - answered), stored - asked)
-        changed, self.offset = agreed - self.offset, agreed
-        return changed
 
     @property
     def threads(self) -> ThreadPoolExecutor:

@@ -64,13 +64,12 @@ class _Registry(Ground):
     def _early(self, name: tuple[str, str]) -> list[Early]:
         return [early for early in self.data.early.get(name, []) if early.until > self.time()]
 
-    async def once(self, delivery_id: str, answer: bytes | None) -> bytes | None:
+    async def once(self, delivery_id: str, answer: bytes) -> bytes | None:
         """As the port says."""
         until, first = self.data.answers.get(delivery_id, (0.0, b""))
         if until > self.time():
             return first
-        if answer is not None:
-            self.data.answers[delivery_id] = (self.time() + ONCE_KEPT, answer)
+        self.data.answers[delivery_id] = (self.time() + ONCE_KEPT, answer)
         return None
 
 
@@ -138,10 +137,10 @@ class _Operations(Ground):
         data.leases = {session: lease for session, lease in data.leases.items() if lease.until > now or session in held}
         return len(dropped)
 
-    def watch(self, changed: Callable[[str], None], *, besides: str = "") -> Callable[[], None]:
+    def watch(self, changed: Callable[[str], None]) -> Callable[[], None]:
         """As the port says."""
         watcher = object()
-        self._watchers[watcher] = (asyncio.get_running_loop(), changed, besides)
+        self._watchers[watcher] = (asyncio.get_running_loop(), changed)
 
         def end() -> None:
             self._watchers.pop(watcher, None)

@@ -146,18 +146,17 @@ class Ground:
         self.data = Data()
         self._clock = clock
         self._last = 0.0
-        self._watchers: dict[object, tuple[asyncio.AbstractEventLoop, Callable[[str], None], str]] = {}
+        self._watchers: dict[object, tuple[asyncio.AbstractEventLoop, Callable[[str], None]]] = {}
 
     def time(self) -> float:
         """The store's: it never goes back."""
         self._last = max(self._clock(), self._last)
         return self._last
 
-    def changed(self, run: str, by: str = "") -> None:
-        """Tell who watches, soon, but for those who leave out what this session does."""
-        for watcher, (loop, changed, besides) in self._watchers.items():
-            if not by or by != besides:
-                loop.call_soon(self._tell, watcher, changed, run)
+    def changed(self, run: str) -> None:
+        """Tell who watches, soon."""
+        for watcher, (loop, changed) in self._watchers.items():
+            loop.call_soon(self._tell, watcher, changed, run)
 
     def _tell(self, watcher: object, changed: Callable[[str], None], run: str) -> None:
         if watcher in self._watchers:
@@ -179,7 +178,7 @@ class Ground:
         lease = self.data.leases.get(session_of(kept.token))
         return 0.0 if lease is None else lease.until
 
-    def keep(self, record: NewRecord, by: str = "") -> Kept:
+    def keep(self, record: NewRecord) -> Kept:
         """Keep a record whose name is free."""
         now = self.time()
         kept = Kept(
@@ -195,10 +194,10 @@ class Ground:
             events=list(record.events),
         )
         self.data.records[record.run] = kept
-        self.changed(record.run, by or session_of(record.token or ""))
+        self.changed(record.run)
         return kept
 
-    def leave(self, kept: Kept, message: Message, *, moves: bool, by: str = "") -> Delivered:
+    def leave(self, kept: Kept, message: Message, *, moves: bool) -> Delivered:
         """Leave a message at a record that takes it."""
         kept.numbered += 1
         kept.mail.append(msgspec.structs.replace(message, number=kept.numbered))
@@ -208,5 +207,5 @@ class Ground:
             kept.ended_at = None
             if message.kind in QUEUEING:
                 kept.status = "queued"
-        self.changed(kept.made.run, by)
+        self.changed(kept.made.run)
         return Delivered(kept.numbered, moved)

@@ -107,7 +107,6 @@ class MemoryRecords(Ground):
         return msgspec.structs.replace(self._write(kept, append), unread=unread)
 
     def _write(self, kept: Kept, append: Append) -> Appended:
-        by = session_of(append.token)
         kept.events += append.events
         kept.mail = [message for message in kept.mail if message.number > append.read_up_to]
         kept.status = append.status
@@ -122,19 +121,19 @@ class MemoryRecords(Ground):
             kept.ended_at = self.time() if append.ended else None
         for child in append.children:
             if child.run not in self.data.records:
-                self.keep(child, by)
+                self.keep(child)
         for run, message in append.messages:
             to = self.data.records.get(run)
             if to is not None and to.takes(message):
-                self.leave(to, message, moves=True, by=by)
-        appended = Appended(len(kept.events))
+                self.leave(to, message, moves=True)
+        appended = Appended(len(kept.events), self.time())
         kept.last = (append.op, appended)
-        self.changed(append.run, by)
+        self.changed(append.run)
         return appended
 
     async def deliver(self, run: str, message: Message, *, moves: bool, operation: str) -> Delivered | Refused:
         """As the port says."""
-        check_message(run, message.body, message.kind)
+        check_message(run, message.body)
         kept = self.data.records.get(run)
         if kept is None:
             return "gone" if self.buried(run) else "unknown"

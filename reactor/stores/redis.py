@@ -13,14 +13,12 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from reactor.record.keeping import without_password
 from reactor.stores.redis_operations import RedisOperations
 from reactor.stores.redis_reader import Reader
 from reactor.stores.redis_records import RedisRecords
 from reactor.stores.redis_registry import RedisRegistry
 from reactor.stores.redis_scripts import load_scripts
 from reactor.stores.redis_server import SECTIONS, Namespace, StoreUnfit, check, connections, facts_of, split
-from reactor.stores.redis_standing import RedisStanding
 from reactor.stores.redis_wire import Wire
 
 if TYPE_CHECKING:
@@ -34,7 +32,7 @@ TIMEOUT = 5.0  # seconds for one round trip
 PATIENCE = 10.0  # seconds for all tries
 
 
-class RedisStore(RedisRecords, RedisRegistry, RedisOperations, RedisStanding):
+class RedisStore(RedisRecords, RedisRegistry, RedisOperations):
     """A store on a Redis server: `store = await RedisStore.open("redis://host:6379/0?namespace=shop")`, and `await store.close()`."""
 
     def __init__(self, wire: Wire, keys: Namespace, make: Callable[[], AbstractConnection]) -> None:
@@ -46,12 +44,12 @@ class RedisStore(RedisRecords, RedisRegistry, RedisOperations, RedisStanding):
         """Connect, and see that the server may keep runs.
 
         `shards` counts when the namespace is made, and never changes. `timeout` bounds one round trip, `patience` all tries for one
-        call, in seconds. Raises StoreUnavailable where the server does not answer, at once where it surely never will, StoreUnfit where
-        it may lose data or is too old, or the namespace has another number of shards, ReactorError for a URL that is none.
+        call, in seconds. Raises StoreUnavailable where the server does not answer, StoreUnfit where it may lose data or is too old, or
+        the namespace has another number of shards, ReactorError for a URL that is none.
         """
         address, namespace = split(url)
         make = connections(address, timeout=timeout)
-        wire = Wire(make, without_password(address), timeout=timeout, patience=patience)
+        wire = Wire(make, timeout=timeout, patience=patience)
         keys = Namespace(namespace, shards)
         try:
             await _see_that_it_fits(wire, keys)

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import logging
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -13,15 +12,10 @@ from reactor.stores.redis_scripts import load_scripts
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
 
     from reactor.stores.redis_server import Namespace
     from reactor.stores.redis_wire import Wire
-
-T = TypeVar("T")
-UNREADABLE = (ValueError, TypeError, LookupError, AttributeError, RecursionError, msgspec.MsgspecError)  # what others wrote ends as
-
-log = logging.getLogger("reactor.stores.redis")
 
 
 class Ground:
@@ -44,17 +38,8 @@ def understood(what: str) -> Iterator[None]:
     """Where answers are read. Raises StoreUnavailable (`store-corrupt`) where they are not what our scripts write: others wrote there."""
     try:
         yield
-    except UNREADABLE as error:
+    except (ValueError, TypeError, LookupError, AttributeError, RecursionError, msgspec.MsgspecError) as error:
         raise damaged(what) from error
-
-
-def read_each(what: str, found: Iterable[Any], read: Callable[..., T]) -> Iterator[T]:
-    """Of many, those that can be read: one that others have written to hides no other."""
-    for one in found:
-        try:
-            yield read(*one)
-        except UNREADABLE as error:
-            log.warning("%s is damaged: %.200r (%s)", what, one[0], error)
 
 
 def damaged(what: str) -> StoreUnavailable:

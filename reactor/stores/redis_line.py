@@ -109,3 +109,8 @@ def taken_from(connection: AbstractConnection) -> asyncio.StreamWriter:
     writer: asyncio.StreamWriter = held._writer  # noqa: SLF001
     held._writer = held._reader = None  # noqa: SLF001
     return writer
+
+
+def said_by(error: BaseException) -> str:
+    """An error's words, or its kind where it has none."""
+    return str(error) or type(error).__name__

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from reactor.record.keeping import DAMAGED, cursor_of, damaged_row, has_text, place_of
+from reactor.record.keeping import cursor_of, has_text, place_of
 from reactor.record.store import Row
-from reactor.stores.redis_ground import UNREADABLE, Ground, log, read_each, understood
+from reactor.stores.redis_ground import Ground, understood
 from reactor.stores.redis_records import input_key, sized, unsized
 from reactor.stores.redis_server import SECTIONS, Health, facts_of, health_of
 
@@ -84,8 +84,7 @@ class RedisOperations(Ground):
         chosen = (b"" if wanted.reactor is None else sized(wanted.reactor), wanted.status or "")
         total, rows = await self._call("rows", shard, limit, since, before, *place, wanted.base, *chosen)
         with understood("the index of runs"):
-            listed = [(run, float(since), *rest) for run, since, *rest in rows if not rest or rest[0] is not None]
-        return total, list(read_each("the name of a run", listed, _row_or_damaged))
+            return total, [_row(row) for row in rows if row[1] is not None]
 
     async def _matching(self, shard: str, wanted: Wanted) -> list[Row]:
         """All that match, a page at a time: none is a long stop of the server."""
@@ -131,9 +130,9 @@ class RedisOperations(Ground):
         dropping = [self._call("drop", shard, repr(retention), repr(tombstones), *dropped) for shard, dropped in by_shard.items()]
         return sum(await asyncio.gather(*dropping))
 
-    def watch(self, changed: Callable[[str], None], *, besides: str = "") -> Callable[[], None]:
+    def watch(self, changed: Callable[[str], None]) -> Callable[[], None]:
         """As the port says."""
-        return self._reader.watch(changed, besides)
+        return self._reader.watch(changed)
 
     async def health(self) -> Health:
         """How the server is, for `doctor`."""
@@ -170,9 +169,7 @@ class Wanted:
         return b"" if self.tag is None else b"g:" + self.tag.encode()
 
     def matches(self, row: Row) -> bool:
-        """Whether a run of the index is one of these; its time is. Of one that is damaged only the index knows."""
-        if row.status == DAMAGED:
-            return has_text(self.text, row.run, row.index)
+        """Whether a run of the index is one of these; its time is."""
         return (
             self.reactor in (None, row.reactor)
             and self.status in (None, row.status)
@@ -186,20 +183,12 @@ def _newness(row: Row) -> tuple[float, str]:
     return row.created_at, row.run
 
 
-def _row_or_damaged(run: bytes, since: float, *found: Any) -> Row:
-    """A run of an index, as lua/rows.lua gives it."""
-    name = run.decode()
-    try:
-        return _row(name, *found)
-    except UNREADABLE as error:
-        log.warning("a run that was found is damaged: %.200s (%s)", name, error)
-        return damaged_row(name, since)
-
-
-def _row(run: str, status: bytes, created: bytes, ended: bytes | None, reactor: bytes, shown: bytes | None) -> Row:
+def _row(found: Sequence[Any]) -> Row:
+    """A run as lua/rows.lua gives it."""
+    run, status, created, ended, reactor, shown = found
     tags, index, _ = msgspec.msgpack.decode(shown) if shown else ((), {}, ())
     return Row(
-        run=run,
+        run=run.decode(),
         reactor=unsized(reactor)[0],
         status=status.decode(),
         created_at=float(created),

@@ -10,7 +10,6 @@ import logging
 import random
 from typing import TYPE_CHECKING, Any
 
-from hiredis import pack_command
 from redis.exceptions import RedisError
 
 from reactor.errors import StoreUnavailable
@@ -22,7 +21,6 @@ if TYPE_CHECKING:
 
 BLOCK = 5.0  # seconds that the server waits for something new
 TOGETHER = 1000  # entries of one stream in one answer, at most
-PACE = 0.005  # seconds from an answer to the next question: the first of many is heard at once, and the others share an answer
 PAUSE, LONGEST_PAUSE = 0.05, 1.0
 LOST = (StoreUnavailable, RedisError, TimeoutError, OSError, EOFError)
 
@@ -44,14 +42,14 @@ class Reader:
         self._newest = newest
         self._timeout = timeout
         self._at: dict[bytes, bytes] = dict.fromkeys((stream.encode() for stream in streams), b"$")
-        self._watchers: dict[object, tuple[Callable[[str], None], bytes]] = {}
+        self._watchers: dict[object, Callable[[str], None]] = {}
         self._task: asyncio.Task[None] | None = None
         self._closed = False
 
-    def watch(self, changed: Callable[[str], None], besides: str) -> Callable[[], None]:
+    def watch(self, changed: Callable[[str], None]) -> Callable[[], None]:
         """Call this from now on, until what is returned is called."""
         watcher = object()
-        self._watchers[watcher] = changed, besides.encode()
+        self._watchers[watcher] = changed
         if self._task is None and not self._closed:
             self._task = asyncio.get_running_loop().create_task(self._read(self._newest()), name="reactor: redis reader")
 
@@ -74,7 +72,6 @@ class Reader:
                 while True:
                     self._tell(await self._next(connection))
                     failures = 0
-                    await asyncio.sleep(PACE)
             except LOST as error:
                 log.debug("the reader lost its connection: %s", error)
                 failures += 1
@@ -90,24 +87,23 @@ class Reader:
             self._at[stream] = entries[0][0] if entries else b"0-0"
 
     async def _next(self, connection: Any) -> Any:
-        words: tuple[Any, ...] = ("XREAD", "COUNT", TOGETHER, "BLOCK", int(BLOCK * 1000), "STREAMS", *self._at.keys(), *self._at.values())
+        words = ("XREAD", "COUNT", TOGETHER, "BLOCK", int(BLOCK * 1000), "STREAMS", *self._at.keys(), *self._at.values())
         async with asyncio.timeout(BLOCK + self._timeout):
-            await connection.send_packed_command([pack_command(words)], check_health=False)  # redis-py's own takes 0.1 ms for these
+            await connection.send_packed_command(connection.pack_command(*words), check_health=False)
             return await connection.read_response()
 
     def _tell(self, streams: Any) -> None:
-        changes: dict[tuple[bytes, bytes], None] = {}  # by which session, where it was its own; which record
+        names: dict[str, None] = {}
         for stream, entries in streams or ():
             self._at[stream] = entries[-1][0]
-            changes.update(((by.rpartition(b":")[0], run), None) for _, (by, run) in entries)
-        for watcher, (changed, besides) in tuple(self._watchers.items()):
-            for name in dict.fromkeys(run for by, run in changes if not by or by != besides):
-                if watcher not in self._watchers:
-                    break
-                try:
-                    changed(name.decode("utf-8", "replace"))
-                except Exception:
-                    log.exception("a watcher failed on %s; it goes on", name)
+            names.update((fields[1].decode("utf-8", "replace"), None) for _, fields in entries if fields)
+        for name in names:
+            for watcher, changed in tuple(self._watchers.items()):
+                if watcher in self._watchers:
+                    try:
+                        changed(name)
+                    except Exception:
+                        log.exception("a watcher failed on %s; it goes on", name)
 
     async def close(self) -> None:
         """End the task and the connection; nobody is called any more."""

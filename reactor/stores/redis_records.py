@@ -29,7 +29,7 @@ from reactor.record.store import (
     Served,
     Unread,
 )
-from reactor.stores.redis_ground import Ground, damaged, read_each, understood
+from reactor.stores.redis_ground import Ground, damaged, understood
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Iterable, Mapping, Sequence
@@ -38,7 +38,6 @@ if TYPE_CHECKING:
 
 LETTERS: dict[MessageKind, str] = {"signal": "s", "settled": "t", "cancel": "c", "undo": "u", "retry_rollback": "r", "restart": "x"}
 KINDS: dict[int, MessageKind] = {ord(letter): kind for kind, letter in LETTERS.items()}
-LAST = (1 << 64) - 1
 ROUNDS = 20  # of looking for something to claim, where others are always quicker
 
 pack = msgspec.msgpack.Encoder().encode
@@ -112,18 +111,17 @@ class RedisRecords(Ground):
         asked: Mapping[str, asyncio.Future[Any]],
     ) -> list[Claimed] | None:
         """What the shards answered, in the order that was wanted. Raises StoreUnavailable only where none of them did."""
-        errors = [error for future in asked.values() if (error := future.exception()) is not None]
         answers = [future.result() for future in asked.values() if future.exception() is None]
         for shard, future in asked.items():
-            error = future.exception()
-            if error is not None and not getattr(error, "is_damage", False):
+            if future.exception() is not None:
                 self._give_back(shard, token, [run for run, _ in shards[shard]])
         if not answers:
-            raise errors[0]
+            raise StoreUnavailable("Redis gave no claim") from next(iter(asked.values())).exception()
         if all(answer is None for answer in answers):
             return None
         got = {run: (reactor, fence) for answer in answers for run, reactor, fence in answer or ()}
-        return list(read_each("a claim", [(run, *got[run], token) for run in wanted if run in got], _claimed))
+        with understood("a claim"):
+            return [_claimed(run, got[run][0], got[run][1], token) for run in wanted if run in got]
 
     async def held(self, session: str) -> Sequence[Claimed]:
         """As the port says. A claim that went wrong is not among them: it is given back first."""
@@ -131,7 +129,8 @@ class RedisRecords(Ground):
         if self._giving_back:
             await asyncio.wait(self._giving_back)
         answers = await self._all("held", (session,))
-        return list(read_each("a claim", [one for found in answers for one in found], _claimed))
+        with understood("a claim"):
+            return [_claimed(run, reactor, fence, token.decode()) for found in answers for run, reactor, fence, token in found]
 
     async def refuse(self, run: str, token: str, fingerprint: str) -> bool:
         """As the port says."""
@@ -149,7 +148,7 @@ class RedisRecords(Ground):
             append.run,
             append.token,
             append.seq,
-            (hash(append.op) & LAST).to_bytes(8, "big"),  # only its own process asks again
+            blake2b(append.op.encode(), digest_size=8).digest(),
             append.status,
             flags,
             due,
@@ -159,14 +158,14 @@ class RedisRecords(Ground):
             *(_more(append) if more else ()),
         )
         if isinstance(answer, int):
-            return Appended(append.seq + len(append.events))
+            return Appended(append.seq + len(append.events), answer / 1_000_000)
         if answer[0] == b"a":
-            return Appended(answer[1], answer[2] == 1)
+            return Appended(answer[1], answer[2] / 1_000_000, answer[3] == 1)
         return Behind(answer[1]) if answer[0] == b"b" else Unread() if answer[0] == b"u" else Fenced()
 
     async def deliver(self, run: str, message: Message, *, moves: bool, operation: str) -> Delivered | Refused:
         """As the port says."""
-        check_message(run, message.body, message.kind)
+        check_message(run, message.body)
         named = blake2b(operation.encode(), digest_size=8).digest()
         answer = await self._call("deliver", self._keys.of(run), run, LETTERS[message.kind], message.body, int(moves), named, MAIL_LIMIT)
         if isinstance(answer, int):
@@ -276,9 +275,9 @@ def _more(append: Append) -> list[Any]:
     return [*version, int(append.chunk is not None), append.chunk or b"", *snapshot, len(append.children), *children, *messages]
 
 
-def _claimed(run: bytes, reactor: bytes, fence: int, token: str | bytes) -> Claimed:
+def _claimed(run: bytes, reactor: bytes, fence: int, token: str) -> Claimed:
     name = run.decode()
-    return Claimed(name, root_of(name), unsized(reactor)[0], token if isinstance(token, str) else token.decode(), int(fence))
+    return Claimed(name, root_of(name), unsized(reactor)[0], token, fence)
 
 
 def _messages(last: int, messages: Sequence[bytes]) -> tuple[Message, ...]:

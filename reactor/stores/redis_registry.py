@@ -54,11 +54,10 @@ class RedisRegistry(Ground):
         ).decode()
         return answer
 
-    async def once(self, delivery_id: str, answer: bytes | None) -> bytes | None:
+    async def once(self, delivery_id: str, answer: bytes) -> bytes | None:
         """As the port says."""
         name = delivery_id.encode()
-        more = () if answer is None else (answer, ONCE_KEPT)
-        first: bytes | None = await self._call("once", self._keys.registering(name), name, *more)
+        first: bytes | None = await self._call("once", self._keys.registering(name), name, answer, ONCE_KEPT)
         return first
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 from zlib import crc32
@@ -12,10 +11,8 @@ import msgspec
 from redis.asyncio.connection import ConnectionPool, UnixDomainSocketConnection
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
-from redis.exceptions import RedisError
 
 from reactor.errors import ReactorError
-from reactor.record.keeping import without_password
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -33,7 +30,7 @@ class StoreUnfit(ReactorError):
 
 
 class Health(msgspec.Struct, frozen=True, kw_only=True):
-    """How a server is, for `doctor`. Sizes in bytes; 0 for `max_memory` is none. `fsync`: "always", "everysec", "no"; None: not told."""
+    """How a server is, for `doctor`. Sizes in bytes; 0 for `max_memory` is none. `fsync`: "always", "everysec", "no"; None: no AOF."""
 
     server: str
     version: str
@@ -42,7 +39,6 @@ class Health(msgspec.Struct, frozen=True, kw_only=True):
     policy: str
     used_memory: int
     max_memory: int
-    aof: bool
     fsync: str | None
     aof_ok: bool
     snapshots: bool
@@ -109,43 +105,23 @@ def connections(url: str, *, timeout: float) -> Callable[[], AbstractConnection]
         "retry_on_error": [],
         "client_name": "reactor",
     }
-    _check_path(url)
     try:
-        pool = ConnectionPool.from_url(url)
-        pool.connection_kwargs.update(given)  # what the URL says of these would break the wire
-        if not issubclass(pool.connection_class, UnixDomainSocketConnection):
-            pool.connection_kwargs["socket_keepalive"] = True
-        made: Any = pool
-        made.make_connection()
-    except TypeError as error:
-        raise _unknown_option(url, error) from error
-    except (ValueError, RedisError) as error:
-        raise _no_url(url, "its port is no number of a port" if str(error).startswith("Port") else str(error)) from None
+        pool = ConnectionPool.from_url(url, **given)
+    except ValueError as error:
+        said = f"{without_password(url)!r} is no URL of a Redis"
+        raise ReactorError(said, code="bad-store-url", fix="say `redis://host:6379/0?namespace=shop`") from error
+    if not issubclass(pool.connection_class, UnixDomainSocketConnection):
+        pool.connection_kwargs["socket_keepalive"] = True
     return pool.make_connection
 
 
-def _check_path(url: str) -> None:
-    """Raises ReactorError where the database is no number: redis-py would take the first one, and somebody else's runs lie there."""
-    parts = urlsplit(url)
-    database = parts.path.removeprefix("/")
-    if parts.scheme != "unix" and database and not database.isdecimal():
-        raise _no_url(url, f"its database is a number, not {database!r:.80}")
+def without_password(url: str) -> str:
+    """A URL as a message may show it.
 
-
-def _no_url(url: str, why: str) -> ReactorError:
-    said = f"{without_password(url)!r} is no URL of a Redis: {why}"
-    return ReactorError(said, code="bad-store-url", fix="say `redis://host:6379/0?namespace=shop`")
-
-
-def _unknown_option(url: str, error: TypeError) -> ReactorError:
-    """One that redis-py does not take, such as a `namespace` that is misspelt."""
-    options = dict(parse_qsl(urlsplit(url).query, keep_blank_values=True))
-    name = next((name for name in options if f"'{name}'" in str(error)), "")
-    if not name:
-        return _no_url(url, str(error))
-    nearest = next(iter(get_close_matches(name, ("namespace", "db", "ssl_ca_certs", "ssl_cert_reqs", "username", "password"), 1)), None)
-    fix = "mend its name, or leave it out"
-    return ReactorError(f"a Redis's URL has no option `{name:.80}`", code="bad-store-url", nearest=nearest, fix=fix)
+    >>> without_password("redis://:hunter2@host:6379/0?password=hunter2")
+    'redis://…@host:6379/0'
+    """
+    return re.sub(r"//[^/]*@", "//…@", url.partition("?")[0])
 
 
 def facts_of(info: object) -> dict[str, str]:
@@ -194,7 +170,6 @@ def health_of(facts: dict[str, str], fsync: str | None, keys: Namespace) -> Heal
         policy=facts.get("maxmemory_policy", ""),
         used_memory=int(facts.get("used_memory", 0)),
         max_memory=int(facts.get("maxmemory", 0)),
-        aof=facts.get("aof_enabled") == "1",
         fsync=fsync if facts.get("aof_enabled") == "1" else None,
         aof_ok=facts.get("aof_last_write_status", "ok") == "ok",
         snapshots=facts.get("rdb_last_save_time", "0") != "0",

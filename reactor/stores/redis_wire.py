@@ -19,8 +19,7 @@ from hiredis import pack_command
 from redis.exceptions import RedisError
 
 from reactor.errors import StoreUnavailable
-from reactor.stores.redis_line import Line
-from reactor.stores.redis_trouble import PASSING, met, refusal, trouble_of, unreachable
+from reactor.stores.redis_line import Line, said_by
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,7 +30,7 @@ if TYPE_CHECKING:
 
 WAITING = 100_000  # commands that wait, at most: more is back pressure
 PAUSE, LONGEST_PAUSE = 0.05, 1.0  # seconds between tries
-IS_PASSING = tuple(PASSING)
+PASSING = ("LOADING", "READONLY", "MISCONF", "MASTERDOWN", "CLUSTERDOWN", "TRYAGAIN", "BUSY", "NOREPLICAS")  # what is over after a while
 LOST = (RedisError, TimeoutError, OSError, EOFError)
 
 
@@ -46,14 +45,10 @@ class _Command:
 
 
 class Wire:
-    """Sends commands and hands back replies. `timeout` bounds a round trip, `patience` all tries for one command; both in seconds.
+    """Sends commands and hands back replies. `timeout` bounds a round trip, `patience` all tries for one command; both in seconds."""
 
-    `where` says to a caller which server it is. One that nobody reached yet, and that surely cannot be, is told of at once.
-    """
-
-    def __init__(self, make: Callable[[], AbstractConnection], where: str, *, timeout: float, patience: float) -> None:
+    def __init__(self, make: Callable[[], AbstractConnection], *, timeout: float, patience: float) -> None:
         self._make = make
-        self._where = where
         self._timeout = timeout
         self._patience = patience
         self._loop = asyncio.get_running_loop()
@@ -63,7 +58,6 @@ class Wire:
         self._flushing = False
         self._mending: asyncio.Task[None] | None = None
         self._failures = 0
-        self._why: BaseException = EOFError("it was never asked")  # the last failure
         self._idle: asyncio.Future[None] | None = None  # somebody waits for all to be answered
         self._taught: set[Script | None] = set()  # what the server is being told
         self._closed = False
@@ -86,7 +80,6 @@ class Wire:
         future: asyncio.Future[Any] = self._loop.create_future()
         self._waiting.append(_Command(words, script, future, self._loop.time() + self._patience))
         if self._line is None:
-            self._failures = self._failures if self._mending else 0  # nobody waited: it may be there again
             self._mend_soon()
         elif not self._sent and not self._flushing:
             self._flush()  # the first of many costs a packet of its own; the only one does not wait for the loop's next turn
@@ -123,7 +116,7 @@ class Wire:
         """The oldest command that was sent has its answer."""
         command = self._sent.popleft()
         if isinstance(reply, Exception):
-            self._refused(command, met(str(reply)))
+            self._refused(command, str(reply))
         elif command.future is None:
             self._taught.discard(command.script)
         elif not command.future.done():
@@ -136,11 +129,11 @@ class Wire:
         """The server answered with an error."""
         if said.startswith("NOSCRIPT") and command.script is not None:
             self._teach(command, command.script)
-        elif said.startswith(IS_PASSING):
+        elif said.startswith(PASSING):
             self._sent.appendleft(command)
             raise ConnectionResetError(said)  # perhaps it is no longer the one to speak to: connect anew, ask again
         elif command.future is not None and not command.future.done():
-            command.future.set_exception(refusal(self._where, said))
+            command.future.set_exception(refusal(said))
 
     def _teach(self, command: _Command, script: Script) -> None:
         """The server does not know a script, or has forgotten it: it is told, once, and asked again."""
@@ -156,7 +149,6 @@ class Wire:
             return
         self._line = None
         self._failures += 1
-        self._why = error
         self._taught.clear()
         self._sent.extend(self._waiting)
         self._waiting, self._sent = self._sent, deque()
@@ -176,12 +168,11 @@ class Wire:
             while self._waiting and self._line is None:
                 await self._pause()
                 try:
-                    self._line = await self._connect_in_time()
+                    async with asyncio.timeout(self._timeout):
+                        self._line = await self._connect()
                 except LOST as error:
                     self._failures += 1
-                    self._why = error
-                    is_vain = self.server is None and trouble_of(error).lasts
-                    self._give_up(error, None if is_vain else self._loop.time())
+                    self._give_up(error, self._loop.time())
         except BaseException as error:
             self._give_up(error)  # the loop is being closed under us, or a fault of ours: let nobody wait for ever
             raise
@@ -194,14 +185,7 @@ class Wire:
         if self._failures > 1 and self._waiting:
             pause = min(PAUSE * 2 ** min(self._failures - 2, 10), LONGEST_PAUSE) * random.uniform(0.5, 1.0)  # noqa: S311  # no secret
             await asyncio.sleep(max(min(pause, self._waiting[0].deadline - self._loop.time()), 0.0))
-            self._give_up(self._why, self._loop.time())
-
-    async def _connect_in_time(self) -> Line:
-        try:
-            async with asyncio.timeout(self._timeout):
-                return await self._connect()
-        except TimeoutError as error:
-            raise TimeoutError(str(error) or f"no answer in {self._timeout:g} s") from error
+            self._give_up(TimeoutError(), self._loop.time())
 
     async def _connect(self) -> Line:
         connection: Any = self._make()  # redis-py's own types differ between its releases
@@ -227,7 +211,7 @@ class Wire:
             if now is not None and command.deadline > now:
                 rest.append(command)
             else:
-                command.future.set_exception(unreachable(self._where, error))
+                command.future.set_exception(unreachable(error))
         self._waiting = rest
         if self._idle is not None and not rest and not self._idle.done():
             self._idle.set_result(None)
@@ -254,3 +238,22 @@ def run_id_of(info: object) -> str | None:
     """
     lines = info.decode() if isinstance(info, bytes) else str(info)
     return next((line.partition(":")[2] for line in lines.splitlines() if line.startswith("run_id:")), None)
+
+
+def refusal(said: str) -> StoreUnavailable:
+    """What a caller is told where the server answers with an error."""
+    if said.startswith("OOM"):
+        fix = "raise `maxmemory`, or drop old runs sooner"
+        return StoreUnavailable("Redis is out of memory and takes no writes; nothing was lost", code="store-full", fix=fix)
+    if "WRONGTYPE" in said:
+        return StoreUnavailable(f"a record is damaged: {said}", code="store-corrupt", fix="keep a copy, and bring back a backup")
+    return StoreUnavailable(f"Redis refused: {said}")
+
+
+def unreachable(error: BaseException) -> StoreUnavailable:
+    """What a caller is told where the server did not answer in time."""
+    told = StoreUnavailable(
+        f"Redis cannot be reached: {said_by(error)}", fix="see that it runs and that the URL is right; asking again is safe"
+    )
+    told.__cause__ = error if isinstance(error, Exception) else None
+    return told

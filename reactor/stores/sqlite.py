@@ -14,15 +14,14 @@ from typing import TYPE_CHECKING, Literal
 from reactor.errors import ReactorError
 from reactor.record.keeping import check_append, check_message, check_record, place_of
 from reactor.record.store import HERE
-from reactor.stores import sqlite_finding, sqlite_owning, sqlite_records, sqlite_registry, sqlite_standing
+from reactor.stores import sqlite_finding, sqlite_owning, sqlite_records, sqlite_registry
 from reactor.stores.sqlite_file import SYNCHRONOUS, Durability
 from reactor.stores.sqlite_lanes import Reader, Transaction
-from reactor.stores.sqlite_quick import QuickWriter
+from reactor.stores.sqlite_writer import Writer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from reactor.record.standing import Standing
     from reactor.record.store import (
         Append,
         Appended,
@@ -39,17 +38,15 @@ if TYPE_CHECKING:
         Served,
         Unread,
     )
-    from reactor.stores.sqlite_standing import FileHealth
 
 PATIENCE = 10.0  # seconds
-SMALL = 16 << 10  # bytes of an append that does not keep the loop
 DROPPED = 50  # runs in one commit, so that nobody waits long behind it
 
 
 class _Lanes:
     """The two threads that every method asks."""
 
-    _writer: QuickWriter
+    _writer: Writer
     _reader: Reader
 
 
@@ -80,13 +77,11 @@ class _Records(_Lanes):
     async def append(self, append: Append) -> Appended | Unread | Fenced | Behind:
         """As the port says."""
         check_append(append)
-        if append.children or append.messages or append.chunk is not None or sum(map(len, append.events)) > SMALL:
-            return await self._writer.do(sqlite_records.append, append)
-        return await self._writer.quickly(sqlite_records.append, append)
+        return await self._writer.do(sqlite_records.append, append)
 
     async def deliver(self, run: str, message: Message, *, moves: bool, operation: str) -> Delivered | Refused:
         """As the port says."""
-        check_message(run, message.body, message.kind)
+        check_message(run, message.body)
         return await self._writer.do(partial(sqlite_records.deliver, moves=moves), run, message, operation)
 
     async def load(self, run: str, *, after: int | None = None) -> Loaded | None:
@@ -132,7 +127,7 @@ class _Registry(_Lanes):
         check_message(correlation_id, body)
         return await self._writer.do(sqlite_registry.keep_early, scope, correlation_id, body, delivery_id)
 
-    async def once(self, delivery_id: str, answer: bytes | None) -> bytes | None:
+    async def once(self, delivery_id: str, answer: bytes) -> bytes | None:
         """As the port says."""
         return await self._writer.do(sqlite_registry.once, delivery_id, answer)
 
@@ -186,9 +181,9 @@ class _Operations(_Lanes):
         await self._writer.do(sqlite_finding.tidy)
         return dropped
 
-    def watch(self, changed: Callable[[str], None], *, besides: str = "") -> Callable[[], None]:
+    def watch(self, changed: Callable[[str], None]) -> Callable[[], None]:
         """As the port says. What other processes write is looked for every few milliseconds, while somebody watches."""
-        return self._writer.watch(changed, besides)
+        return self._writer.watch(changed)
 
     async def close(self) -> None:
         """As the port says. What was asked before is done first; whoever is cancelled here only stops waiting for that."""
@@ -212,7 +207,7 @@ class SqliteStore(_Records, _Registry, _Operations):
     ('Created', 1)
     """
 
-    def __init__(self, path: str, writer: QuickWriter, reader: Reader) -> None:
+    def __init__(self, path: str, writer: Writer, reader: Reader) -> None:
         self.path = path
         self._writer = writer
         self._reader = reader
@@ -235,10 +230,8 @@ class SqliteStore(_Records, _Registry, _Operations):
         if durability not in SYNCHRONOUS:
             raise ReactorError(f"there is no durability {durability!r}", code="bad-durability", known=tuple(SYNCHRONOUS))
         name = os.fspath(path)
-        if "\0" in name:
-            raise ReactorError(f"{name!r} is no path of a file", code="bad-store-url", fix="name a file: `sqlite:///runs.db`")
         reader = Reader(name, clock, patience)
-        store = cls(name, QuickWriter(reader, clock, durability, patience), reader)
+        store = cls(name, Writer(reader, clock, durability, patience), reader)
         await store._writer.open()
         try:
             await store._reader.open()
@@ -246,14 +239,6 @@ class SqliteStore(_Records, _Registry, _Operations):
             await store._writer.close()
             raise
         return store
-
-    async def standing(self) -> Standing:
-        """What is due and nobody drives, and who holds what: for `doctor`."""
-        return await self._reader.do(sqlite_standing.standing)
-
-    async def health(self) -> FileHealth:
-        """How the file is: for `doctor`."""
-        return await self._reader.do(sqlite_standing.health, self.path)
 
 
 def _now(tx: Transaction) -> float:

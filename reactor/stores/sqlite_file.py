@@ -6,18 +6,13 @@ It refuses to know what is written, and on which thread.
 from __future__ import annotations
 
 import os
-import re
 import sqlite3
 import time
 from pathlib import Path
 from random import random
-from typing import Annotated, Any, Literal, NamedTuple, TypeAlias, TypeVar
-
-import msgspec
+from typing import Literal, NamedTuple, TypeAlias
 
 from reactor.errors import StoreUnavailable
-
-T = TypeVar("T")
 
 Durability: TypeAlias = Literal["normal", "full"]
 
@@ -26,16 +21,8 @@ VERSION = 1  # of the tables; one that is higher than this was written by newer 
 OLDEST = (3, 35)  # RETURNING
 CACHE = 32 << 10  # KiB of pages that a connection keeps
 SYNCHRONOUS: dict[Durability, str] = {"normal": "NORMAL", "full": "FULL"}
-CHECKPOINT = 3_000  # pages in the write-ahead log, about, before they are folded into the file: 12 MB
-MUCH = 8_000  # … before whoever commits has to fold them: 32 MB
+CHECKPOINT = 4_000  # pages in the write-ahead log before they are folded into the file: 16 MB
 LOG = 64 << 20  # bytes that the log keeps on disk when it is empty
-
-BACKUP = "keep a copy of it, and bring back a backup"
-NOT_OURS = ("Could not decode to UTF-8", "no such table", "no such column")  # the driver's words
-SPOILT = (msgspec.MsgspecError, sqlite3.OperationalError)  # … of which `is_damage` tells the second from all others
-
-Number: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=1 << 53)]  # whatever we count
-Moment: TypeAlias = Annotated[float, msgspec.Meta(ge=0.0, le=1e12)]  # seconds since the epoch
 
 # A record's head is what changes with every append, and narrow; what is written once lies in `bodies`, small columns first, so that a
 # list reads no big one. `due` and `token` exclude each other. An `events` row is one append: its last seq, and its events as msgpack.
@@ -45,7 +32,7 @@ CREATE TABLE heads (
     id INTEGER PRIMARY KEY,
     run TEXT NOT NULL UNIQUE, root TEXT NOT NULL, parent TEXT, reactor TEXT NOT NULL, version INTEGER NOT NULL,
     fingerprint TEXT NOT NULL, place TEXT NOT NULL, status TEXT NOT NULL, due REAL, token TEXT, session TEXT,
-    fence INTEGER NOT NULL, seq INTEGER NOT NULL, op TEXT,
+    fence INTEGER NOT NULL, seq INTEGER NOT NULL, op TEXT, at REAL NOT NULL,
     mail INTEGER NOT NULL DEFAULT 0, read INTEGER NOT NULL DEFAULT 0, created_at REAL NOT NULL, ended_at REAL
 );
 CREATE INDEX heads_due ON heads (place, reactor, due) WHERE due IS NOT NULL;
@@ -87,7 +74,6 @@ CREATE TABLE answers (delivery TEXT PRIMARY KEY, until REAL NOT NULL, answer BLO
 CREATE INDEX answers_until ON answers (until);
 CREATE TABLE commits (number INTEGER PRIMARY KEY, at REAL NOT NULL, runs BLOB NOT NULL);
 """
-MADE = tuple(re.findall(r"CREATE TABLE (\w+)", TABLES))
 
 
 def connect(path: str, durability: Durability, patience: float) -> sqlite3.Connection:
@@ -95,7 +81,15 @@ def connect(path: str, durability: Durability, patience: float) -> sqlite3.Conne
 
     Waiting for other processes is its owner's business, once it is there.
     """
-    _check_place(path)
+    if sqlite3.sqlite_version_info < OLDEST:
+        said = f"SQLite {sqlite3.sqlite_version} is older than {'.'.join(map(str, OLDEST))}"
+        raise StoreUnavailable(said, code="store-old-sqlite", fix="use a Python that was built with a newer SQLite")
+    folder = Path(path).parent
+    if not folder.is_dir():
+        raise StoreUnavailable(f"{path}: the folder {folder} is not there", code="store-no-folder", fix=f"make it: mkdir -p {folder}")
+    if not _writable(folder) or (os.path.exists(path) and not _writable(path)):  # noqa: PTH110  # a name, not yet a file
+        meaning = MEANINGS[sqlite3.SQLITE_READONLY]
+        raise StoreUnavailable(f"{path}: {meaning.what}", code=meaning.code, fix=meaning.fix)
     until = time.monotonic() + patience
     while True:  # SQLite itself does not wait where a file changes its mode, or its last user leaves
         try:
@@ -106,28 +100,12 @@ def connect(path: str, durability: Durability, patience: float) -> sqlite3.Conne
         time.sleep(about(0.005))
 
 
-def _check_place(path: str) -> None:
-    """Raises StoreUnavailable where no file of ours can be."""
-    if sqlite3.sqlite_version_info < OLDEST:
-        said = f"SQLite {sqlite3.sqlite_version} is older than {'.'.join(map(str, OLDEST))}"
-        raise StoreUnavailable(said, code="store-old-sqlite", fix="use a Python that was built with a newer SQLite")
-    folder = Path(path).parent
-    if not folder.is_dir():
-        raise StoreUnavailable(f"{path}: the folder {folder} is not there", code="store-no-folder", fix=f"make it: mkdir -p {folder}")
-    if not _writable(folder) or (os.path.exists(path) and not _writable(path)):  # noqa: PTH110  # a name, not yet a file
-        meaning = MEANINGS[sqlite3.SQLITE_READONLY]
-        raise StoreUnavailable(f"{path}: {meaning.what}", code=meaning.code, fix=meaning.fix)
-    if os.path.exists(path) and not os.path.isfile(path):  # noqa: PTH110, PTH113  # a name, not yet a file
-        what, fix = ("a folder", f"name a file in it: {path}/runs.db") if os.path.isdir(path) else ("no file", "name a file")  # noqa: PTH112
-        raise StoreUnavailable(f"{path} is {what}", fix=fix)
-
-
 def _writing(path: str, durability: Durability, patience: float) -> sqlite3.Connection:
     connection = _connected(path, patience)
     try:
         _take_over(connection, path)
         connection.execute(f"PRAGMA synchronous = {SYNCHRONOUS[durability]}")
-        connection.execute(f"PRAGMA wal_autocheckpoint = {MUCH}")
+        connection.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT}")
         connection.execute(f"PRAGMA journal_size_limit = {LOG}")
         connection.execute("PRAGMA busy_timeout = 0")
     except BaseException:
@@ -146,11 +124,10 @@ def connect_reading(path: str, patience: float) -> sqlite3.Connection:
 
 
 def _connected(path: str, patience: float, *, read_only: bool = False) -> sqlite3.Connection:
-    connection = sqlite3.connect(path, timeout=patience, isolation_level=None, cached_statements=256, check_same_thread=False)
+    connection = sqlite3.connect(path, timeout=patience, isolation_level=None, cached_statements=256)
     try:
         connection.execute(f"PRAGMA cache_size = -{CACHE}")
         connection.execute("PRAGMA temp_store = MEMORY")
-        connection.execute("PRAGMA trusted_schema = OFF")  # who can write to the file must get nothing done here
         if read_only:
             connection.execute("PRAGMA query_only = ON")
     except BaseException:
@@ -165,7 +142,9 @@ def _take_over(connection: sqlite3.Connection, path: str) -> None:
     if there and _of(connection, "application_id") != APPLICATION:
         raise _foreign(path)
     if not there:
-        _keep_a_log(connection, path)
+        if connection.execute("PRAGMA journal_mode = WAL").fetchone()[0] != "wal":
+            said = f"{path}: there can be no write-ahead log beside it"
+            raise StoreUnavailable(said, code="store-no-log", fix="name a file on a disk of this machine")
         connection.execute("BEGIN IMMEDIATE")
         if not _of(connection, "user_version"):  # else another process made them meanwhile
             for statement in TABLES.split(";\n"):
@@ -177,31 +156,6 @@ def _take_over(connection: sqlite3.Connection, path: str) -> None:
     if found > VERSION:
         said = f"{path} was written by a newer release (tables {found}; this one knows {VERSION})"
         raise StoreUnavailable(said, code="store-newer", fix="install that release here, or use another file")
-    _see_that_it_is_whole(connection, path, found)
-    _keep_a_log(connection, path)
-
-
-def _keep_a_log(connection: sqlite3.Connection, path: str) -> None:
-    """As the file says of itself, unless others changed that. Raises StoreUnavailable where it cannot be."""
-    if connection.execute("PRAGMA journal_mode = WAL").fetchone()[0] != "wal":
-        said = f"{path}: there can be no write-ahead log beside it"
-        raise StoreUnavailable(said, code="store-no-log", fix="name a file on a disk of this machine")
-
-
-def _see_that_it_is_whole(connection: sqlite3.Connection, path: str, version: int) -> None:
-    """Raises StoreUnavailable where others changed the tables: what they would do with our rows, no release knows."""
-    named = set(connection.execute("SELECT type, name FROM sqlite_master").fetchall())
-    lacks = sorted(name for name in MADE if ("table", name) not in named)
-    foreign = sorted(f"the {kind} {name}" for kind, name in named if kind in ("trigger", "view"))
-    if lacks or foreign or version < 1:
-        why = (
-            f"it lacks {', '.join(lacks)}"
-            if lacks
-            else f"it holds {', '.join(foreign)}"
-            if foreign
-            else f"its tables are of version {version}"
-        )
-        raise StoreUnavailable(f"{path} is not as any release made it: {why}", code="store-corrupt", fix=BACKUP)
 
 
 def _of(connection: sqlite3.Connection, pragma: str) -> int:
@@ -211,21 +165,6 @@ def _of(connection: sqlite3.Connection, pragma: str) -> int:
 
 def _foreign(path: str) -> StoreUnavailable:
     return StoreUnavailable(f"{path} is no store of runs", code="store-foreign", fix="name a file that is not there yet")
-
-
-def identity(path: str) -> tuple[int, int] | None:
-    """Which file lies there; None where none does."""
-    try:
-        found = os.stat(path)  # noqa: PTH116  # asked often
-    except OSError:
-        return None
-    return found.st_dev, found.st_ino
-
-
-def gone(path: str) -> StoreUnavailable:
-    """The error of a file that was taken away under an open store."""
-    said = f"{path} was removed, or another file lies there now: what is written would be lost"
-    return StoreUnavailable(said, code="store-gone", fix="bring that file back, or open the store anew")
 
 
 def about(seconds: float) -> float:
@@ -243,30 +182,6 @@ def primary(error: sqlite3.Error) -> int:
     return (getattr(error, "sqlite_errorcode", None) or 0) & 0xFF
 
 
-def as_written(found: Any, declared: type[T], of: object = None) -> T:
-    """What was found, if it is of the types that we write: SQLite lets any column hold anything. `of`: in which record.
-
-    Raises msgspec.ValidationError.
-    """
-    try:
-        return msgspec.convert(found, declared)
-    except msgspec.ValidationError as error:
-        if of is None:
-            raise
-        raise msgspec.ValidationError(f"the record of `{of!s:.200}`: {error}") from error
-
-
-def is_damage(error: BaseException) -> bool:
-    """Whether what was found is none that we write: what `as_written` says, or the driver of text that is none, or of missing columns."""
-    return isinstance(error, msgspec.MsgspecError) or (isinstance(error, sqlite3.Error) and str(error).startswith(NOT_OURS))
-
-
-def _damaged(path: str, error: BaseException) -> StoreUnavailable:
-    told = StoreUnavailable(f"{path} holds what no release wrote: it is damaged ({error})", code="store-corrupt", fix=BACKUP)
-    told.__cause__ = error
-    return told
-
-
 class Meaning(NamedTuple):
     """What a code of SQLite's says to a caller."""
 
@@ -281,20 +196,15 @@ MEANINGS = {
     ),
     sqlite3.SQLITE_READONLY: Meaning("it cannot be written", code="store-read-only", fix="let this user write the file and its folder"),
     sqlite3.SQLITE_FULL: Meaning("the disk is full", code="store-full", fix="make room: what was not written is tried again"),
-    sqlite3.SQLITE_CORRUPT: Meaning("the file is damaged", code="store-corrupt", fix=BACKUP),
+    sqlite3.SQLITE_CORRUPT: Meaning("the file is damaged", code="store-corrupt", fix="keep a copy of it, and bring back a backup"),
     sqlite3.SQLITE_CANTOPEN: Meaning("it cannot be opened", code="store-unavailable", fix="name a file that this user may write"),
 }
-MEANINGS[sqlite3.SQLITE_IOERR] = Meaning(
-    "its disk does not read or write", code="store-unavailable", fix="see to the disk, and to the limits of this process (ulimit -f)"
-)
 MEANINGS[sqlite3.SQLITE_LOCKED] = MEANINGS[sqlite3.SQLITE_BUSY]
 FAILED = Meaning("SQLite failed", code="store-unavailable", fix="try again: nothing of this was written")
 
 
 def unavailable(path: str, error: BaseException) -> BaseException:
-    """What a caller is told of an error: StoreUnavailable where SQLite failed, or others wrote to the file, else the error itself."""
-    if is_damage(error):
-        return _damaged(path, error)
+    """What a caller is told of an error: StoreUnavailable where SQLite failed, else the error itself."""
     if not isinstance(error, sqlite3.Error) or not primary(error):
         return error
     if primary(error) == sqlite3.SQLITE_NOTADB:

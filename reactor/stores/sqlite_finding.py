@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import logging
-import sqlite3
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
-from reactor.record.keeping import DAMAGED, cursor_of, damaged_row
+from reactor.record.keeping import cursor_of
 from reactor.record.store import Row
-from reactor.stores.sqlite_file import Moment, as_written, is_damage
 from reactor.stores.sqlite_records import labels
 
 if TYPE_CHECKING:
@@ -18,16 +15,11 @@ if TYPE_CHECKING:
 
     from reactor.stores.sqlite_lanes import Transaction
 
-SHOWN = "run, reactor, status, created_at, ended_at, tags, indexed"
 LAST = 0x10FFFF  # the highest character
 SURROGATES = range(0xD800, 0xE000)  # no characters
 
 _texts = msgspec.msgpack.Decoder(tuple[str, ...])
 _index = msgspec.msgpack.Decoder(dict[str, str])
-_ROW: Any = tuple[str, str, str, Moment, Moment | None, bytes, bytes]
-_LABELS: Any = tuple[str, bytes, bytes]
-
-log = logging.getLogger("reactor.stores.sqlite")
 
 
 class Wanted(NamedTuple):
@@ -78,42 +70,18 @@ def find(tx: Transaction, wanted: Wanted, limit: int, after: tuple[float, str] |
     if after is not None:
         at, run = after
         conditions, given = f"{conditions} AND created_at <= ? AND (created_at < ? OR run < ?)", [*given, at, at, run]
-    rest = f"FROM heads LEFT JOIN bodies ON record = id WHERE {conditions} ORDER BY created_at DESC, run DESC LIMIT ?"
-    given = [*given, limit + 1]
-    try:
-        rows = tx.execute(f"SELECT {SHOWN} {rest}", given).fetchall()  # ours alone
-    except sqlite3.OperationalError as error:
-        if not is_damage(error):
-            raise
-        ids = tx.execute(f"SELECT id {rest}", given).fetchall()  # ours alone
-        rows = [_alone(tx, record) for (record,) in ids]
-    found = [row for row in map(_row_or_none, rows[:limit]) if row is not None]
+    page = f"""
+        SELECT run, reactor, status, created_at, ended_at, tags, indexed FROM heads JOIN bodies ON record = id
+        WHERE {conditions} ORDER BY created_at DESC, run DESC LIMIT ?
+    """  # noqa: S608  # ours alone
+    rows = tx.execute(page, (*given, limit + 1)).fetchall()
+    found = [_row(*row) for row in rows[:limit]]
     more = cursor_of(found[-1].created_at, found[-1].run) if len(rows) > limit and found else None
     return found, more, total
 
 
-def _alone(tx: Transaction, record: int) -> tuple[Any, ...]:
-    """A row of a page on which the driver stumbles over text that is none: what of it can be read."""
-    try:
-        row: tuple[Any, ...] = tx.execute(f"SELECT {SHOWN} FROM heads LEFT JOIN bodies ON record = id WHERE id = ?", (record,)).fetchone()  # noqa: S608
-    except sqlite3.OperationalError:
-        run, created_at = tx.execute("SELECT CAST(run AS BLOB), created_at FROM heads WHERE id = ?", (record,)).fetchone()
-        row = (str(run, "utf-8", "replace"), None, None, created_at, None, b"", b"")
-    return row
-
-
-def _row_or_none(row: tuple[Any, ...]) -> Row | None:
-    """A damaged run hides no other; where its name can be read, it is shown itself."""
-    try:
-        return _row(*row)
-    except msgspec.MsgspecError as error:
-        run, created_at = row[0], row[3]
-        log.warning("a run that was found is damaged: %.200s (%s)", run, error)
-        return damaged_row(run, created_at if isinstance(created_at, float) else 0.0) if isinstance(run, str) else None
-
-
 def _row(*row: Any) -> Row:
-    run, reactor, status, created_at, ended_at, tags, index = as_written(row, _ROW)
+    run, reactor, status, created_at, ended_at, tags, index = row
     about: dict[str, Any] = {"run": run, "reactor": reactor, "status": status, "created_at": created_at, "ended_at": ended_at}
     return Row(**about, tags=_texts.decode(tags), index=_index.decode(index))
 
@@ -122,11 +90,7 @@ def counts(tx: Transaction, reactor: str | None) -> dict[str, int]:
     """The port's `counts`."""
     of = "" if reactor is None else "AND reactor = ?"
     asked = f"SELECT status, count(*) FROM heads WHERE parent IS NULL {of} GROUP BY status"  # noqa: S608  # ours alone
-    found: dict[str, int] = {}
-    for status, count in tx.execute(asked, () if reactor is None else (reactor,)).fetchall():
-        name = status if isinstance(status, str) else DAMAGED
-        found[name] = found.get(name, 0) + count
-    return found
+    return dict(tx.execute(asked, () if reactor is None else (reactor,)).fetchall())
 
 
 # ---- dropping -------------------------------------------------------------------------------------------------
@@ -148,18 +112,11 @@ def expire(tx: Transaction, retention: float, tombstones: float, limit: int) -> 
 
 
 def _drop(tx: Transaction, record: int) -> None:
-    found = tx.execute("SELECT run, tags, indexed FROM heads LEFT JOIN bodies ON record = id WHERE id = ?", (record,)).fetchone()
-    try:
-        run, tags, index = as_written(found, _LABELS)
-        listed, named = _texts.decode(tags), labels(run, _index.decode(index))
-    except msgspec.MsgspecError:  # what it is found by cannot be read: every row is looked at
-        tx.execute("DELETE FROM tags WHERE record = ?", (record,))
-        tx.execute("DELETE FROM found WHERE record = ?", (record,))
-    else:
-        for tag in listed:
-            tx.execute("DELETE FROM tags WHERE tag = ? AND record = ?", (tag, record))
-        for pair in named.items():
-            tx.execute("DELETE FROM found WHERE name = ? AND value = ? AND record = ?", (*pair, record))
+    run, tags, index = tx.execute("SELECT run, tags, indexed FROM heads JOIN bodies ON record = id WHERE id = ?", (record,)).fetchone()
+    for tag in _texts.decode(tags):
+        tx.execute("DELETE FROM tags WHERE tag = ? AND record = ?", (tag, record))
+    for name, value in labels(run, _index.decode(index)).items():
+        tx.execute("DELETE FROM found WHERE name = ? AND value = ? AND record = ?", (name, value, record))
     for table in OF_RECORD:
         tx.execute(f"DELETE FROM {table} WHERE record = ?", (record,))  # noqa: S608  # a name of ours
     tx.execute("DELETE FROM heads WHERE id = ?", (record,))

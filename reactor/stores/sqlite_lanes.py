@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 import threading
-import time
 from concurrent.futures import Future
 from contextlib import suppress
 from queue import Empty, SimpleQueue
@@ -16,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Concatenate, NamedTuple, ParamSpec, TypeV
 
 from reactor.errors import StoreUnavailable
 from reactor.record.keeping import next_fence
-from reactor.stores.sqlite_file import as_written, connect_reading, unavailable
+from reactor.stores.sqlite_file import connect_reading, unavailable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -25,19 +24,14 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 STOP: Any = None
-LONG = 1.0  # seconds in the queue
-NOBODY: Any = None  # waits for it
-
-Change = tuple[str, str]  # a record, and the session that changed it, where it was its own
 
 
 class Asked(NamedTuple):
-    """Work that somebody awaits, since when (by the monotonic clock)."""
+    """Work that somebody awaits."""
 
     work: Callable[..., Any]
     arguments: tuple[Any, ...]
     future: asyncio.Future[Any]
-    since: float
 
 
 class Answered(NamedTuple):
@@ -49,21 +43,18 @@ class Answered(NamedTuple):
 
 
 class Watcher:
-    """A function that is told, in its loop, of records that changed, but not by the session `besides`, until it is done."""
+    """A function that is told, in its loop, of records that changed, until it is done."""
 
-    __slots__ = ("besides", "changed", "done", "loop")
+    __slots__ = ("changed", "done", "loop")
 
-    def __init__(self, changed: Callable[[str], None], besides: str) -> None:
+    def __init__(self, changed: Callable[[str], None]) -> None:
         self.changed = changed
-        self.besides = besides
         self.loop = asyncio.get_running_loop()
         self.done = False
 
-    def tell(self, changes: Iterable[Change]) -> None:
+    def tell(self, runs: Iterable[str]) -> None:
         """Tell it of these."""
-        for run, by in changes:
-            if by and by == self.besides:
-                continue
+        for run in runs:
             if self.done:
                 return
             try:
@@ -72,53 +63,16 @@ class Watcher:
                 self.loop.call_exception_handler({"message": "a watcher of a store failed", "exception": error})
 
 
-_COMMIT: Any = tuple[int, float]
-
-
 class Transaction:
     """What work sees: SQL, the time of its commit, and where to say which records changed."""
 
-    __slots__ = ("_last", "_time", "by", "execute", "fence", "plain", "touched")
+    __slots__ = ("execute", "fence", "now", "touched")
 
-    def __init__(self, execute: Callable[..., sqlite3.Cursor], time: Callable[[float], float]) -> None:
+    def __init__(self, execute: Callable[..., sqlite3.Cursor]) -> None:
         self.execute = execute
-        self._time = time  # now, where that was the last commit's
-        self._last: tuple[int, float] | None = None  # number of the last commit, and the time of this one: read where it is asked for
-        self.plain = 0  # things done that nobody is told of
+        self.now = 0.0
         self.fence = 0  # the highest that this process gave: higher than any that a file knows that went back in time
-        self.by = ""  # the session that does the present work, where it is one's own
-        self.touched: list[Change] = []
-
-    def begin(self) -> None:
-        """Nothing was read or done."""
-        self._last = None
-        self.plain = 0
-        self.touched = []
-
-    @property
-    def now(self) -> float:
-        """Its time, in seconds since the epoch."""
-        return (self._last or self._read())[1]
-
-    @property
-    def number(self) -> int:
-        """The last commit's."""
-        return (self._last or self._read())[0]
-
-    @property
-    def has_read(self) -> bool:
-        """Whether anything asked for its time."""
-        return self._last is not None
-
-    def _read(self) -> tuple[int, float]:
-        found = self.execute("SELECT number, at FROM commits ORDER BY number DESC LIMIT 1").fetchone()
-        number, at = as_written(found or (0, 0.0), _COMMIT)
-        self._last = number, self._time(at)
-        return self._last
-
-    def touch(self, run: str) -> None:
-        """A record changed."""
-        self.touched.append((run, self.by))
+        self.touched: list[str] = []
 
     def fence_over(self, last: int) -> int:
         """A fence over every earlier one: of this record, of this process, and of what a file that went back has forgotten."""
@@ -155,13 +109,10 @@ class Lane:
 
         Raises StoreUnavailable.
         """
-        return self._ask(work, arguments)
-
-    def _ask(self, work: Callable[..., Any], arguments: tuple[Any, ...]) -> asyncio.Future[Any]:
         if self._closed:
             raise closed(self.path)
-        future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-        self._queue.put(Asked(work, arguments, future, time.monotonic()))
+        future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        self._queue.put(Asked(work, arguments, future))
         return future
 
     def stop(self) -> None:
@@ -202,7 +153,7 @@ class Lane:
         left = []
         while not self._queue.empty():
             asked = self._queue.get_nowait()
-            if asked is not STOP and asked.future is not NOBODY:
+            if asked is not STOP:
                 left.append(asked.future)
         self._answer([Answered(future, None, unavailable(self.path, error)) for future in left])
         self._gone.set_result(None)
@@ -231,25 +182,16 @@ class Lane:
             self._stopping = True
         return asked
 
-    def _answer(
-        self,
-        answers: list[Answered],
-        watchers: Iterable[Watcher] = (),
-        changes: list[Change] | None = None,
-        here: asyncio.AbstractEventLoop | None = None,
-    ) -> None:
-        """Wake each loop once, for all its answers and its news; the one `here` is awake."""
+    def _answer(self, answers: list[Answered], watchers: Iterable[Watcher] = (), runs: list[str] | None = None) -> None:
+        """Wake each loop once, for all its answers and its news."""
         loops: dict[asyncio.AbstractEventLoop, tuple[list[Answered], list[Watcher]]] = {}
         for answer in answers:
             loops.setdefault(answer.future.get_loop(), ([], []))[0].append(answer)
         for watcher in watchers:
             loops.setdefault(watcher.loop, ([], []))[1].append(watcher)
         for loop, (given, told) in loops.items():
-            if loop is here:
-                _settle(given, told, changes)
-                continue
             with suppress(RuntimeError):  # a loop that was closed awaits nothing
-                loop.call_soon_threadsafe(_settle, given, told, changes)
+                loop.call_soon_threadsafe(_settle, given, told, runs)
 
     def _time(self, stored: float) -> float:
         self._last = max(self._clock(), stored, self._last)
@@ -262,42 +204,26 @@ class Reader(Lane):
     def __init__(self, path: str, clock: Callable[[], float], patience: float) -> None:
         super().__init__(path, clock)
         self._patience = patience
-        self.folding = False  # the disk is at work for a while
-        self.has_folded = False  # most of the log: what came meanwhile is left
 
     def _connect(self) -> None:
         self._connection = connect_reading(self.path, self._patience)
-        self._transaction = Transaction(self._connection.cursor().execute, self._time)
-
-    def fold(self) -> None:
-        """Have what lies in the log folded into the file, behind what was asked before; nobody waits for it, nor for who writes."""
-        self.folding = True
-        self._queue.put(Asked(fold, (), NOBODY, 0.0))
+        self._transaction = Transaction(self._connection.cursor().execute)
 
     def _perform(self, asked: Asked) -> None:
         execute = self._transaction.execute
-        if asked.work is fold:
-            fold(self._transaction)
-            self.folding, self.has_folded = False, True
-            return
-        waited = time.monotonic() - asked.since
         try:
-            if waited > LONG:  # behind others that waited for the file in vain: their time was its time
-                execute(f"PRAGMA busy_timeout = {int(max(0.0, self._patience - waited) * 1000)}")
             execute("BEGIN")
-            self._transaction.begin()
+            stored = execute("SELECT at FROM commits ORDER BY number DESC LIMIT 1").fetchone()
+            self._transaction.now = self._time(stored[0] if stored else 0.0)
             answer = Answered(asked.future, asked.work(self._transaction, *asked.arguments), None)
         except BaseException as error:  # noqa: BLE001  # its caller is told
             answer = Answered(asked.future, None, unavailable(self.path, error))
         with suppress(sqlite3.Error):
             execute("ROLLBACK")
-        if waited > LONG:
-            with suppress(sqlite3.Error):
-                execute(f"PRAGMA busy_timeout = {int(self._patience * 1000)}")
         self._answer([answer])
 
 
-def _settle(answers: list[Answered], watchers: list[Watcher], changes: list[Change] | None) -> None:
+def _settle(answers: list[Answered], watchers: list[Watcher], runs: list[str] | None) -> None:
     for future, value, error in answers:
         if future.done():  # its caller waits no more; what it asked for is done
             continue
@@ -306,17 +232,11 @@ def _settle(answers: list[Answered], watchers: list[Watcher], changes: list[Chan
         else:
             future.set_exception(error)
     for watcher in watchers:
-        watcher.tell(changes or ())
+        watcher.tell(runs or ())
 
 
 def nothing(_transaction: Transaction) -> None:
     """Only to see that the lane is there."""
-
-
-def fold(transaction: Transaction) -> None:
-    """Fold the log into the file as far as nobody needs it; what fails is tried again with the next."""
-    with suppress(sqlite3.Error):
-        transaction.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
 
 
 def closed(path: str) -> StoreUnavailable:

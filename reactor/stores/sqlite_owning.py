@@ -2,22 +2,15 @@
 
 from __future__ import annotations
 
-import logging
 from secrets import token_hex
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from reactor.record.store import Claimed, Served
-from reactor.stores.sqlite_file import SPOILT, Number, as_written, is_damage
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from reactor.stores.sqlite_lanes import Transaction
-
-_HEAD: Any = tuple[str, str, str, Number]
-_HELD: Any = tuple[str, str, str, str, Number]
-
-log = logging.getLogger("reactor.stores.sqlite")
 
 FITS = """
 AND place = ? AND reactor = ? AND version <= ?
@@ -30,7 +23,7 @@ WITH RECURSIVE owner (name) AS (
     SELECT min(session) FROM heads WHERE session IS NOT NULL
     UNION ALL SELECT (SELECT min(session) FROM heads WHERE session > owner.name) FROM owner WHERE owner.name IS NOT NULL
 )
-SELECT CAST(owner.name AS BLOB), ifnull(sessions.until, 0.0) FROM owner LEFT JOIN sessions ON sessions.name = owner.name
+SELECT owner.name, ifnull(sessions.until, 0.0) FROM owner LEFT JOIN sessions ON sessions.name = owner.name
 WHERE owner.name IS NOT NULL AND ifnull(sessions.until, 0.0) <= ?
 """
 
@@ -39,15 +32,14 @@ def claim(tx: Transaction, session: str, serves: Sequence[Served], place: str, l
     """The port's `claim`."""
     if not alive(tx, session):
         return []
-    left = [(str(owner, "utf-8", "replace"), until) for owner, until in tx.execute(OWNERS, (tx.now,)).fetchall()]
+    left = tx.execute(OWNERS, (tx.now,)).fetchall()
     since: dict[int, float] = {}
     for served in serves:
         fits = (place, served.name, served.version, served.fingerprint, limit)
         since.update((record, due) for due, record in tx.execute(DUE, (tx.now, *fits)))
         for owner, until in left:
             since.update((record, until) for (record,) in tx.execute(LEFT, (owner, *fits)))
-    due = sorted(since, key=lambda record: since[record])[:limit]
-    return [claimed for record in due if (claimed := _taken(tx, session, record)) is not None]
+    return [_take(tx, session, record) for record in sorted(since, key=lambda record: since[record])[:limit]]
 
 
 def claim_run(tx: Transaction, session: str, run: str) -> Claimed | None:
@@ -65,20 +57,8 @@ def alive(tx: Transaction, session: str) -> bool:
     return bool(tx.execute("SELECT 1 FROM sessions WHERE name = ? AND until > ?", (session, tx.now)).fetchone())
 
 
-def _taken(tx: Transaction, session: str, record: int) -> Claimed | None:
-    """One of many: where it is damaged, the others are claimed all the same."""
-    try:
-        return _take(tx, session, record)
-    except SPOILT as error:
-        if not is_damage(error):
-            raise
-        log.warning("a record that is due is damaged, and is not claimed: %s", error)
-        return None
-
-
 def _take(tx: Transaction, session: str, record: int) -> Claimed:
-    found = tx.execute("SELECT run, root, reactor, fence FROM heads WHERE id = ?", (record,)).fetchone()
-    run, root, reactor, last = as_written(found, _HEAD, found[0])
+    run, root, reactor, last = tx.execute("SELECT run, root, reactor, fence FROM heads WHERE id = ?", (record,)).fetchone()
     token, fence = f"{session}:{token_hex(8)}", tx.fence_over(last)
     tx.execute("UPDATE heads SET token = ?, session = ?, fence = ?, due = NULL WHERE id = ?", (token, session, fence, record))
     return Claimed(run, root, reactor, token, fence)
@@ -96,7 +76,7 @@ def refuse(tx: Transaction, run: str, token: str, fingerprint: str) -> bool:
         known = "SELECT 1 FROM refusals WHERE record = (SELECT id FROM heads WHERE run = ?) AND fingerprint = ?"
         return bool(tx.execute(known, (run, fingerprint)).fetchone())
     tx.execute("INSERT OR IGNORE INTO refusals (record, fingerprint) VALUES (?, ?)", (given_back[0], fingerprint))
-    tx.touch(run)
+    tx.touched.append(run)
     return True
 
 
@@ -117,24 +97,13 @@ def close_session(tx: Transaction, session: str) -> int:
     """The port's `close_session`."""
     if not tx.execute("DELETE FROM sessions WHERE name = ?", (session,)).rowcount:
         return 0
-    given_back = "UPDATE heads SET token = NULL, session = NULL, due = ? WHERE session = ? RETURNING CAST(run AS BLOB)"
-    count = 0
-    for (run,) in tx.execute(given_back, (tx.now, session)).fetchall():
-        count += 1
-        tx.touch(str(run, "utf-8", "replace"))
-    return count
+    given_back = "UPDATE heads SET token = NULL, session = NULL, due = ? WHERE session = ? RETURNING run"
+    runs = [run for (run,) in tx.execute(given_back, (tx.now, session)).fetchall()]
+    tx.touched += runs
+    return len(runs)
 
 
 def held(tx: Transaction, session: str) -> list[Claimed]:
     """The port's `held`."""
-    there = "SELECT id FROM heads WHERE session = ? AND EXISTS (SELECT 1 FROM sessions WHERE name = ?)"
-    found = []
-    for (record,) in tx.execute(there, (session, session)).fetchall():
-        row = tx.execute("SELECT run, root, reactor, token, fence FROM heads WHERE id = ?", (record,)).fetchone
-        try:
-            found.append(Claimed(*as_written(row(), _HELD)))
-        except SPOILT as error:
-            if not is_damage(error):
-                raise
-            log.warning("a record that session %s holds is damaged: %s", session, error)
-    return found
+    there = "SELECT run, root, reactor, token, fence FROM heads WHERE session = ? AND EXISTS (SELECT 1 FROM sessions WHERE name = ?)"
+    return [Claimed(*row) for row in tx.execute(there, (session, session))]

@@ -6,7 +6,7 @@ shares the transaction.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import msgspec
 
@@ -22,12 +22,10 @@ from reactor.record.store import (
     Fenced,
     Loaded,
     Message,
-    MessageKind,
     NewRecord,
     Refused,
     Unread,
 )
-from reactor.stores.sqlite_file import Moment, Number, as_written
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -41,13 +39,6 @@ REOPENING = frozenset({"undo", "restart", "retry_rollback"})  # what a record th
 _encode = msgspec.msgpack.encode
 _events = msgspec.msgpack.Decoder(list[bytes])
 _texts = msgspec.msgpack.Decoder(tuple[str, ...])
-_MAIL: Any = tuple[MessageKind, bytes, Number]
-_MADE: Any = tuple[str | None, Moment, Number]
-_SNAPSHOT: Any = tuple[Number, bytes] | None
-_ROWS: Any = tuple[Number, bytes]
-_THERE: Any = tuple[int, str | None, Number, Moment | None] | None
-_KNOWN: Any = tuple[Number, int] | None
-_STANDS: Any = tuple[str | None, Number, str | None, int | None]
 
 
 # ---- create ---------------------------------------------------------------------------------------------------
@@ -57,7 +48,7 @@ def create(tx: Transaction, record: NewRecord) -> Created | Loaded | Literal["ex
     """The port's `create`."""
     there = tx.execute("SELECT token, created_at, fence FROM heads WHERE run = ?", (record.run,)).fetchone()
     if there is not None:
-        token, created_at, fence = as_written(there, _MADE, record.run)
+        token, created_at, fence = there
         if record.token is not None and token == record.token:
             return Created(created_at, fence)
         found = head_of(tx, record.run)
@@ -65,7 +56,6 @@ def create(tx: Transaction, record: NewRecord) -> Created | Loaded | Literal["ex
         return found.loaded(None, (), ())
     if buried(tx, record.run):
         return "expired"
-    tx.by = session_of(record.token or "")
     return Created(tx.now, insert(tx, record) or 0)
 
 
@@ -75,8 +65,8 @@ def buried(tx: Transaction, run: str) -> bool:
 
 
 INSERT = """
-INSERT INTO heads (run, root, parent, reactor, version, fingerprint, place, status, due, token, session, fence, seq, created_at)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING RETURNING id
+INSERT INTO heads (run, root, parent, reactor, version, fingerprint, place, status, due, token, session, fence, seq, at, created_at)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING RETURNING id
 """
 
 
@@ -86,7 +76,7 @@ def insert(tx: Transaction, new: NewRecord) -> int | None:
     fence, seq = tx.fence_over(0), len(new.events)
     about = (new.run, new.root, new.parent, new.reactor, new.version, new.fingerprint, new.place, new.status)
     who = (None if owned else new.due, new.token, session_of(new.token) if new.token is not None else None, fence)
-    made = tx.execute(INSERT, (*about, *who, seq, tx.now)).fetchone()
+    made = tx.execute(INSERT, (*about, *who, seq, tx.now, tx.now)).fetchone()
     if made is None:
         return None
     record: int = made[0]
@@ -99,7 +89,7 @@ def insert(tx: Transaction, new: NewRecord) -> int | None:
             tx.execute("INSERT INTO tags (tag, record) VALUES (?, ?)", (tag, record))
         for name, value in labels(new.run, new.index).items():
             tx.execute("INSERT INTO found (name, value, record) VALUES (?, ?, ?)", (name, value, record))
-    tx.touch(new.run)
+    tx.touched.append(new.run)
     return fence
 
 
@@ -112,11 +102,11 @@ def labels(run: str, index: Mapping[str, str]) -> dict[str, str]:
 
 # One statement that compares and sets: the hot path. `read` is up to where mail was consumed, and `mail` its highest number.
 GO_ON = """
-UPDATE heads SET seq = ?, op = ?, read = max(read, ?) WHERE run = ? AND token = ? AND seq = ? AND op IS NOT ?
+UPDATE heads SET seq = ?, op = ?, at = ?, read = max(read, ?) WHERE run = ? AND token = ? AND seq = ? AND op IS NOT ?
 RETURNING id, status, mail > read
 """
 GIVE_BACK = """
-UPDATE heads SET seq = ?, op = ?, read = max(read, ?), token = NULL, session = NULL, due = ?, ended_at = ?
+UPDATE heads SET seq = ?, op = ?, at = ?, read = max(read, ?), token = NULL, session = NULL, due = ?, ended_at = ?
 WHERE run = ? AND token = ? AND seq = ? AND op IS NOT ? AND mail <= max(read, ?)
 RETURNING id, status, 0
 """
@@ -124,7 +114,7 @@ RETURNING id, status, 0
 
 def append(tx: Transaction, asked: Append) -> Appended | Unread | Fenced | Behind:
     """The port's `append`."""
-    seq, tx.by = asked.seq + len(asked.events), session_of(asked.token)
+    seq = asked.seq + len(asked.events)
     there = _advance(tx, asked, seq)
     if there is None:
         return _refusal(tx, asked)
@@ -139,16 +129,13 @@ def append(tx: Transaction, asked: Append) -> Appended | Unread | Fenced | Behin
         _send(tx, asked)
     if asked.chunk is not None or asked.snapshot is not None or asked.reactor_version is not None:
         _replace(tx, record, asked)
-    if status == asked.status and not (asked.messages or asked.children or asked.ended or asked.release):
-        tx.plain += 1
-    else:
-        tx.touch(asked.run)
-    return Appended(seq, bool(unread))
+    tx.touched.append(asked.run)
+    return Appended(seq, tx.now, bool(unread))
 
 
 def _advance(tx: Transaction, asked: Append, seq: int) -> tuple[int, str, int] | None:
     """The record's number, its status so far, and whether there is unread mail; None where it must be refused."""
-    written, expected = (seq, asked.op, asked.read_up_to), (asked.run, asked.token, asked.seq, asked.op)
+    written, expected = (seq, asked.op, tx.now, asked.read_up_to), (asked.run, asked.token, asked.seq, asked.op)
     if asked.ended:
         found = tx.execute(GIVE_BACK, (*written, None, tx.now, *expected, asked.read_up_to))
     elif asked.release:
@@ -160,12 +147,12 @@ def _advance(tx: Transaction, asked: Append, seq: int) -> tuple[int, str, int] |
 
 
 def _refusal(tx: Transaction, asked: Append) -> Appended | Unread | Fenced | Behind:
-    there = tx.execute("SELECT op, seq, token, mail > max(read, ?) FROM heads WHERE run = ?", (asked.read_up_to, asked.run)).fetchone()
+    there = tx.execute("SELECT op, seq, at, token, mail > max(read, ?) FROM heads WHERE run = ?", (asked.read_up_to, asked.run)).fetchone()
     if there is None:
         return Fenced()
-    op, seq, token, unread = as_written(there, _STANDS, asked.run)
+    op, seq, at, token, unread = there
     if op == asked.op:
-        return Appended(seq, bool(unread))
+        return Appended(seq, at, bool(unread))
     if token != asked.token:
         return Fenced()
     return Behind(seq) if seq != asked.seq else Unread()
@@ -175,7 +162,7 @@ def _send(tx: Transaction, asked: Append) -> None:
     for child in asked.children:
         insert(tx, child)
     for run, message in asked.messages:
-        there = _there(tx, run)
+        there = tx.execute("SELECT id, token, mail, ended_at FROM heads WHERE run = ?", (run,)).fetchone()
         if there is not None and (there[3] is None or message.kind in REOPENING):
             _leave(tx, run, there[:3], message, moves=True)
 
@@ -194,14 +181,13 @@ def _replace(tx: Transaction, record: int, asked: Append) -> None:
 
 def deliver(tx: Transaction, run: str, message: Message, operation: str, *, moves: bool) -> Delivered | Refused:
     """The port's `deliver`."""
-    there = _there(tx, run)
+    there = tx.execute("SELECT id, token, mail, ended_at FROM heads WHERE run = ?", (run,)).fetchone()
     if there is None:
         return "gone" if buried(tx, run) else "unknown"
     record = there[0]
     known = tx.execute("SELECT number, moved FROM deliveries WHERE record = ? AND operation = ?", (record, operation)).fetchone()
     if known is not None:
-        number, moved = as_written(known, _KNOWN, run)
-        return Delivered(number, bool(moved))
+        return Delivered(known[0], bool(known[1]))
     if there[3] is not None and message.kind not in REOPENING:
         return "gone"
     if message.kind == "signal":
@@ -212,11 +198,6 @@ def deliver(tx: Transaction, run: str, message: Message, operation: str, *, move
     remembered = (record, operation, delivered.number, delivered.moved)
     tx.execute("INSERT INTO deliveries (record, operation, number, moved) VALUES (?, ?, ?, ?)", remembered)
     return delivered
-
-
-def _there(tx: Transaction, run: str) -> Any:
-    """What says whether a record takes a message."""
-    return as_written(tx.execute("SELECT id, token, mail, ended_at FROM heads WHERE run = ?", (run,)).fetchone(), _THERE, run)
 
 
 def _leave(tx: Transaction, run: str, there: tuple[int, str | None, int], message: Message, *, moves: bool) -> Delivered:
@@ -230,7 +211,7 @@ def _leave(tx: Transaction, run: str, there: tuple[int, str | None, int], messag
         tx.execute("UPDATE heads SET mail = ?, due = ?, ended_at = NULL WHERE id = ?", (number, tx.now, record))
     else:
         tx.execute("UPDATE heads SET mail = ?, due = ?, ended_at = NULL, status = 'queued' WHERE id = ?", (number, tx.now, record))
-    tx.touch(run)
+    tx.touched.append(run)
     return Delivered(number, moved)
 
 
@@ -257,14 +238,14 @@ class Head(NamedTuple):
     status: str
     due: float | None
     token: str | None
-    fence: Number
-    seq: Number
+    fence: int
+    seq: int
     inputs: bytes
     elements: bytes
     chunk: bytes | None
     tags: bytes
-    created_at: Moment
-    ended_at: Moment | None
+    created_at: float
+    ended_at: float | None
 
     def loaded(self, snapshot: tuple[int, bytes] | None, events: Sequence[bytes], mail: Sequence[Message]) -> Loaded:
         """With these, all of it."""
@@ -277,7 +258,7 @@ class Head(NamedTuple):
 def head_of(tx: Transaction, run: str) -> Head | None:
     """All of a record that is one row."""
     found = tx.execute(HEAD, (run,)).fetchone()
-    return None if found is None else as_written(found, Head, run)
+    return None if found is None else Head._make(found)
 
 
 def load(tx: Transaction, run: str, after: int | None) -> Loaded | None:
@@ -287,18 +268,17 @@ def load(tx: Transaction, run: str, after: int | None) -> Loaded | None:
         return None
     snapshot = None
     if after is None:
-        snapshot = as_written(tx.execute("SELECT seq, state FROM snapshots WHERE record = ?", (head.id,)).fetchone(), _SNAPSHOT, run)
+        snapshot = tx.execute("SELECT seq, state FROM snapshots WHERE record = ?", (head.id,)).fetchone()
     first = after if after is not None else snapshot[0] if snapshot else 0
     rows = tx.execute("SELECT seq, events FROM events WHERE record = ? AND seq > ? ORDER BY seq", (head.id, first))
-    return head.loaded(snapshot, _after(rows, run, first, head.seq), _mail(tx, head.id, run, 0))
+    return head.loaded(snapshot, _after(rows, run, first, head.seq), _mail(tx, head.id, 0))
 
 
 def _after(rows: Cursor, run: str, first: int, last: int) -> list[bytes]:
     """The events with a higher seq than `first`, of all rows that reach beyond it."""
     events: list[bytes] = []
     try:
-        for row in rows:
-            seq, data = as_written(row, _ROWS)
+        for seq, data in rows:
             some = _events.decode(data)
             events += some[max(0, first - (seq - len(some))) :]
     except msgspec.MsgspecError as error:
@@ -315,9 +295,9 @@ def _damaged(run: str) -> StoreUnavailable:
 def mail(tx: Transaction, run: str, after: int) -> list[Message]:
     """The port's `mail`."""
     there = tx.execute("SELECT id FROM heads WHERE run = ?", (run,)).fetchone()
-    return [] if there is None else _mail(tx, there[0], run, after)
+    return [] if there is None else _mail(tx, there[0], after)
 
 
-def _mail(tx: Transaction, record: int, run: str, after: int) -> list[Message]:
+def _mail(tx: Transaction, record: int, after: int) -> list[Message]:
     rows = tx.execute("SELECT kind, body, number FROM mail WHERE record = ? AND number > ? ORDER BY number", (record, after))
-    return [Message(*as_written(row, _MAIL, run)) for row in rows]
+    return [Message(*row) for row in rows]

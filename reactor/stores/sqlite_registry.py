@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
 from reactor.record.keeping import root_of, takes_over
 from reactor.record.store import EARLY_KEPT, EARLY_LIMIT, ONCE_KEPT
-from reactor.stores.sqlite_file import Number, as_written
 
 if TYPE_CHECKING:
     from reactor.stores.sqlite_lanes import Transaction
 
 _bodies = msgspec.msgpack.Decoder(list[bytes])
-_WAIT: Any = tuple[str, str, int, bytes] | None
-_WAITING: Any = tuple[str, str, int] | None
-_LYING: Any = list[tuple[Number, str | None, bytes]]
 
 EARLY = "FROM early WHERE scope = ? AND correlation = ? AND until > ?"
 OPEN = """
@@ -27,10 +23,10 @@ INSERT OR REPLACE INTO waits (scope, correlation, root, run, address, open, earl
 def open_wait(tx: Transaction, scope: str, correlation_id: str, run: str, address: str) -> list[bytes] | Literal["taken"]:
     """The port's `open_wait`."""
     asked = "SELECT run, address, open, early FROM waits WHERE scope = ? AND correlation = ?"
-    there = as_written(tx.execute(asked, (scope, correlation_id)).fetchone(), _WAIT)
+    there = tx.execute(asked, (scope, correlation_id)).fetchone()
     if there is None or takes_over(run, there[0]):
         rows = tx.execute(f"SELECT body {EARLY} ORDER BY number", (scope, correlation_id, tx.now)).fetchall()
-        early = as_written([body for (body,) in rows], list[bytes])
+        early = [body for (body,) in rows]
         tx.execute("DELETE FROM early WHERE scope = ? AND correlation = ?", (scope, correlation_id))
         tx.execute(OPEN, (scope, correlation_id, root_of(run), run, address, msgspec.msgpack.encode(early)))
         return early
@@ -50,7 +46,7 @@ def close_wait(tx: Transaction, scope: str, correlation_id: str, run: str, addre
 def find_waiting(tx: Transaction, scope: str, correlation_id: str) -> tuple[str, str, bool] | None:
     """The port's `find_waiting`."""
     asked = "SELECT run, address, open FROM waits WHERE scope = ? AND correlation = ?"
-    there = as_written(tx.execute(asked, (scope, correlation_id)).fetchone(), _WAITING)
+    there = tx.execute(asked, (scope, correlation_id)).fetchone()
     return None if there is None else (there[0], there[1], bool(there[2]))
 
 
@@ -60,8 +56,7 @@ def keep_early(
     """The port's `keep_early`."""
     if find_waiting(tx, scope, correlation_id) is not None:
         return "open"
-    found = tx.execute(f"SELECT number, delivery, body {EARLY} ORDER BY number", (scope, correlation_id, tx.now)).fetchall()
-    lying = as_written(found, _LYING)
+    lying = tx.execute(f"SELECT number, delivery, body {EARLY} ORDER BY number", (scope, correlation_id, tx.now)).fetchall()
     if any(other == delivery_id and (other is not None or there == body) for _, other, there in lying):
         return "duplicate"
     if len(lying) >= EARLY_LIMIT:
@@ -73,13 +68,12 @@ def keep_early(
     return "kept"
 
 
-def once(tx: Transaction, delivery_id: str, answer: bytes | None) -> bytes | None:
+def once(tx: Transaction, delivery_id: str, answer: bytes) -> bytes | None:
     """The port's `once`."""
     there = tx.execute("SELECT answer FROM answers WHERE delivery = ? AND until > ?", (delivery_id, tx.now)).fetchone()
     if there is not None:
-        return as_written(there[0], bytes)
-    if answer is None:
-        return None
+        first: bytes = there[0]
+        return first
     tx.execute("INSERT OR REPLACE INTO answers (delivery, until, answer) VALUES (?, ?, ?)", (delivery_id, tx.now + ONCE_KEPT, answer))
     return None
 
@@ -92,4 +86,4 @@ def put_definition(tx: Transaction, fingerprint: str, definition: bytes) -> None
 def definition(tx: Transaction, fingerprint: str) -> bytes | None:
     """The port's `definition`."""
     there = tx.execute("SELECT definition FROM definitions WHERE fingerprint = ?", (fingerprint,)).fetchone()
-    return None if there is None else as_written(there[0], bytes)
+    return None if there is None else there[0]

@@ -5,13 +5,11 @@
 
 from reactor.testing.clock import Stalled, VirtualTimeLoop, run_virtual, virtual_backend
 from reactor.testing.faults import CANCEL, HANG, Made, NotReached
-from reactor.testing.forgetting import Forgotten
 from reactor.testing.harness import Injected, Trial, fail_each, trial
 
 __all__ = [
     "CANCEL",
     "HANG",
-    "Forgotten",
     "Injected",
     "Made",
     "NotReached",

@@ -11,7 +11,7 @@ import random
 import selectors
 import time
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import anyio.to_thread
@@ -19,7 +19,7 @@ import anyio.to_thread
 from reactor.errors import ReactorError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Iterator
+    from collections.abc import Callable, Coroutine
 
 T = TypeVar("T")
 
@@ -52,12 +52,8 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
     def __init__(self, *, seed: int | None = None, patience: float = 1.0) -> None:
         self._now = 0.0
         self._threads = 0
-        self._held = 0
-        self._sockets = True
         self._pool: Executor
-        order = random.Random(seed) if seed is not None else None  # noqa: S311  no secret
-        super().__init__(_Clockwork(self, order, patience))
-        self._clock_resolution = 1e-6  # seconds: asyncio's own is lost in the rounding of a clock that stands at months
+        super().__init__(_Clockwork(self, random.Random(seed) if seed is not None else None, patience))  # noqa: S311  no secret
         self.set_default_executor(ThreadPoolExecutor(thread_name_prefix="virtual-time"))
 
     def time(self) -> float:
@@ -67,28 +63,6 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
     def pass_time(self, seconds: float) -> None:
         """Move the clock forward by so many seconds; timers that are due then run next. From the loop's own thread only."""
         self._now += seconds
-
-    @contextmanager
-    def holding(self) -> Iterator[None]:
-        """Let no time pass while something outside, such as a store, is asked: it takes none on this clock.
-
-        Where no answer comes within `patience` real seconds, time goes on all the same: it may be a timer that brings the answer. From
-        the first time on a socket that is merely open is not taken for one at work.
-        """
-        self._held += 1
-        self._sockets = False
-        try:
-            yield
-        finally:
-            self._held -= 1
-
-    def held(self) -> bool:
-        """Whether the clock is held."""
-        return self._held > 0
-
-    def counts_sockets(self) -> bool:
-        """Whether an open socket is taken for one at work."""
-        return self._sockets
 
     def threads_at_work(self) -> bool:
         """Whether a thread that was given work through this loop is not back yet."""
@@ -157,8 +131,6 @@ class _Clockwork(selectors.DefaultSelector):
             if self._order:
                 permute_tasks(self._loop, self._order)
             return super().select(0)
-        if self._loop.held():
-            return self._held(timeout)
         if self._outside():
             return self._at_the_walls_pace(timeout)
         if events := super().select(0):
@@ -170,13 +142,7 @@ class _Clockwork(selectors.DefaultSelector):
 
     def _outside(self) -> bool:
         only_the_loops_own_pipe = 1
-        return (self._loop.counts_sockets() and len(self.get_map()) > only_the_loops_own_pipe) or self._loop.threads_at_work()
-
-    def _held(self, timeout: float | None) -> list[tuple[selectors.SelectorKey, int]]:
-        events = super().select(self._patience)
-        if not events and timeout is not None:
-            self._loop.pass_time(timeout)
-        return events
+        return len(self.get_map()) > only_the_loops_own_pipe or self._loop.threads_at_work()
 
     def _at_the_walls_pace(self, timeout: float | None) -> list[tuple[selectors.SelectorKey, int]]:
         began = time.monotonic()

@@ -139,7 +139,7 @@ async def a_create_tells_the_stores_time(ground: Ground) -> None:
 
 @laws.add()
 async def a_record_over_a_limit_is_not_made(ground: Ground) -> None:
-    """An event that is too large, or elements of over 8 MiB: TooLarge, and the name is free."""
+    """An event of over 1 MiB, or elements of over 8 MiB: TooLarge, and the name is free."""
     await refused_as_too_large(ground.store.create(record_of("shop:1", events=(b"a", b"x" * (EVENT_LIMIT + 1)))))
     await refused_as_too_large(ground.store.create(record_of("shop:1", elements=b"x" * (BATCH_LIMIT + 1))))
     equal(await ground.store.load("shop:1"), None)
@@ -148,7 +148,7 @@ async def a_record_over_a_limit_is_not_made(ground: Ground) -> None:
 
 @laws.add()
 async def what_just_fits_is_kept(ground: Ground) -> None:
-    """An event as large as one may be, elements and a chunk of 8 MiB."""
+    """An event of 1 MiB, elements and a chunk of 8 MiB."""
     claimed = await ground.driven(events=(b"e" * EVENT_LIMIT,), elements=b"m" * BATCH_LIMIT)
     await ground.append(claimed, 1, b"f" * EVENT_LIMIT)
     got = await ground.loaded()

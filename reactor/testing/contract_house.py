@@ -7,7 +7,7 @@ from functools import partial
 
 import anyio
 
-from reactor.record.store import Claimed, Created, Fenced, Message
+from reactor.record.store import Created, Fenced, Message
 from reactor.testing.contract_ground import Ground, Laws, child_of, equal, holds, is_a, record_of
 
 laws = Laws()
@@ -262,26 +262,6 @@ async def who_has_stopped_watching_is_not_told(ground: Ground) -> None:
     count = len(heard)
     await _told(ground, seen, "shop:1")
     equal(len(heard), count, "how often it was told")
-
-
-@laws.add()
-async def a_session_does_not_hear_itself(ground: Ground) -> None:
-    """Not of what it makes and appends, nor of what goes with that; but of mail, and of what others do."""
-    mine, other = await ground.session(), await ground.session()
-    heard: list[str] = []
-    seen = {"shop:last": anyio.Event()}
-    ground.store.watch(heard.append, besides=mine)
-    ground.store.watch(lambda run: seen[run].set() if run in seen else None)
-    await ground.made("shop:1", token=f"{mine}:1")
-    claimed = Claimed("shop:1", "shop:1", "shop", f"{mine}:1", 1)
-    child = child_of("shop:1", "1", token=f"{mine}:1")
-    await ground.append(claimed, 0, b"a")
-    await ground.append(claimed, 1, b"b", status="rolling_back", children=(child,), messages=((child.run, Message("settled", b"")),))
-    await ground.end(claimed, 2, b"c")
-    await ground.made("shop:2", token=f"{other}:1")
-    await ground.made("shop:last")
-    await _told(ground, seen, "shop:last")
-    equal({run for run in heard if run != "shop:last"}, {"shop:2"}, "what a session heard")
 
 
 # ---- handles --------------------------------------------------------------------------------------------------

@@ -225,15 +225,6 @@ async def the_first_answer_to_a_delivery_stays(ground: Ground) -> None:
 
 
 @laws.add()
-async def asking_for_an_answer_remembers_none(ground: Ground) -> None:
-    """Without an answer nothing is kept; later it is the first one's, an empty one too."""
-    for delivery_id, answer in (("d-1", b"first"), ("d-2", b"")):
-        equal(await ground.store.once(delivery_id, None), None)
-        equal(await ground.store.once(delivery_id, answer), None)
-        equal(await (await ground.another()).once(delivery_id, None), answer)
-
-
-@laws.add()
 async def a_lost_answer_is_remembered(ground: Ground) -> None:
     """The second try is given the answer that it brings."""
     equal(await ground.twice(lambda store: store.once("d-1", b"mine")), b"mine")

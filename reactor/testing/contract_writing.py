@@ -10,7 +10,7 @@ from reactor.record.store import (
     Claimed,
     Fenced,
 )
-from reactor.testing.contract_ground import Ground, Laws, equal, holds, is_a
+from reactor.testing.contract_ground import Ground, Laws, equal, is_a
 
 laws = Laws()
 
@@ -32,6 +32,15 @@ async def an_append_without_events_changes_the_status(ground: Ground) -> None:
     equal((await ground.append(claimed, 0, status="rolling_back")).seq, 0)
     got = await ground.loaded()
     equal((got.seq, got.events, got.status, got.token), (0, (), "rolling_back", claimed.token))
+
+
+@laws.add()
+async def an_append_tells_the_stores_time(ground: Ground) -> None:
+    """`Appended.at` is the store's time, and never goes back."""
+    claimed = await ground.driven()
+    before = await ground.store.now()
+    times = [before, *[(await ground.append(claimed, n, b"e")).at for n in range(5)], await ground.store.now()]
+    equal(times, sorted(times), "times")
 
 
 @laws.add()
@@ -119,7 +128,7 @@ async def a_lost_append_is_done_once(ground: Ground) -> None:
     first = is_a(await ground.twice(lambda store: store.append(append)), Appended)
     await ground.let_pass(0.01)
     again = is_a(await (await ground.another()).append(append), Appended)
-    equal(again.seq, first.seq, "a third answer")
+    equal((again.seq, again.at), (first.seq, first.at), "a third answer")
     equal((await ground.loaded()).events, (b"a", b"b"))
 
 
@@ -171,11 +180,9 @@ async def a_release_gives_the_claim_back(ground: Ground) -> None:
 async def an_end_is_an_end(ground: Ground) -> None:
     """A record that has ended is nobody's, due for nobody, and knows when; `release` need not be said."""
     claimed = await ground.driven()
-    before = await ground.store.now()
-    await ground.end(claimed, 0, b"a", due=0.0)
+    done = await ground.end(claimed, 0, b"a", due=0.0)
     got = await ground.loaded()
-    equal((got.status, got.token, got.due), ("succeeded", None, None))
-    holds(got.ended_at is not None and before <= got.ended_at <= await ground.store.now(), "it ended at another time")
+    equal((got.status, got.token, got.due, got.ended_at), ("succeeded", None, None, done.at))
     equal(await ground.claims(), [], "what is due")
     equal(await ground.store.append(ground.append_of(claimed, 1, b"late")), Fenced())
 

@@ -7,12 +7,11 @@ timeouts and deadlines take no time.
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from reactor.engine import Engine
 from reactor.run.outcome import value_or_raise
 from reactor.testing.faults import Faults
-from reactor.testing.forgetting import Forgetting
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping, Sequence
@@ -75,29 +74,15 @@ class Trial(Generic[T]):
 
 
 class _TrialEngine(Engine):
-    def __init__(
-        self,
-        faults: Faults,
-        resources: Mapping[Callable[..., Any], Callable[..., Any]] | None,
-        concurrency: int,
-        *,
-        forgetting: bool,
-    ) -> None:
+    def __init__(self, faults: Faults, resources: Mapping[Callable[..., Any], Callable[..., Any]] | None, concurrency: int) -> None:
         super().__init__("memory://", resources=resources, concurrency=concurrency, debug=True)
         self._faults = faults
-        self._forgetting = forgetting
-
-    async def __aenter__(self) -> Self:
-        await super().__aenter__()
-        if self._forgetting:
-            self._open_host().forgets = Forgetting
-        return self
 
     def _plan(self, reactor: type[Reactor]) -> Plan:
         return self._faults.around(super()._plan(reactor))
 
 
-async def trial(  # noqa: PLR0913  # by keyword
+async def trial(
     reactor: HasOutput[T],
     /,
     *,
@@ -106,7 +91,6 @@ async def trial(  # noqa: PLR0913  # by keyword
     resources: Mapping[Callable[..., Any], Callable[..., Any]] | None = None,
     deadline: float | None = None,
     concurrency: int = 1000,
-    forgetting: bool = False,
 ) -> Trial[T]:
     """Run it, with this going wrong and that replaced; what it showed.
 
@@ -119,12 +103,9 @@ async def trial(  # noqa: PLR0913  # by keyword
         resources: other providers in the place of those that the reactor uses.
         deadline: seconds that bound the forward phase.
         concurrency: calls in flight at a time.
-        forgetting: after every fact that is recorded all memory of the run is dropped, and it goes on from its record: what it shows must
-            be the same. Slow, and the nearest thing to a crash at every point; a source is opened again each time.
 
     Raises:
         NotReached: an address was never called, so that the trial would have tested nothing.
-        Forgotten: a record did not lead to where its run was.
 
     >>> from reactor import Reactor, step
     >>> from reactor.testing import run_virtual, trial
@@ -146,7 +127,7 @@ async def trial(  # noqa: PLR0913  # by keyword
     ('output', ['seat'])
     """
     faults = Faults(fail or {}, replace or {})
-    shown = await _tried(reactor, faults, _TrialEngine(faults, resources, concurrency, forgetting=forgetting), deadline)
+    shown = await _tried(reactor, faults, _TrialEngine(faults, resources, concurrency), deadline)
     faults.check()
     return shown
 

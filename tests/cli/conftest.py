@@ -19,12 +19,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.stores.redis_server import shared
-
 ROOT = Path(__file__).parents[2]
 COMMAND = [sys.executable, "-m", "reactor.cli"]
 ON_A_TERMINAL = "import fcntl, os, sys, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); os.execv(sys.argv[1], sys.argv[1:])"  # ^C is SIGINT
-KEYS = "q6urq6urq6urq6urq6urqw=="  # what seals secret inputs
 PATIENCE = 30.0  # seconds until a test says what it saw instead
 
 Finished = subprocess.CompletedProcess[str]
@@ -36,7 +33,6 @@ class Folder:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.env = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1", "PYTHONIOENCODING": "utf-8", "NO_COLOR": "1"}
-        self.env |= {"REACTOR_KEYS": KEYS}
 
     def write(self, name: str, text: str) -> Path:
         """An author's file; the text may be indented."""
@@ -122,13 +118,6 @@ class Terminal:
 def folder(tmp_path: Path) -> Folder:
     """An empty working directory."""
     return Folder(tmp_path)
-
-
-@pytest.fixture(scope="session")
-def server() -> Callable[[str], str]:
-    """The URL of a namespace of its own on a real server."""
-    address = shared().address
-    return lambda name: f"{address}?namespace={name[-60:]}"
 
 
 @pytest.fixture

@@ -146,6 +146,7 @@ VALUES = {
     "none": ("None", "None", "null"),
     "zero": ("int", "0", "0"),
     "dataclass": ("Point", "Point(1, 2)", '{"x": 1, "y": 2}'),
+    "object": ("object", "Odd()", '"<Odd>"'),
     "hostile": ("str", "'\\x1b[2J\\u202e'", '"\\u001b[2J\\u202e"'),
     "int keys": ("dict[int, int]", "{1: 2}", '{"1": 2}'),
 }
@@ -153,7 +154,7 @@ VALUES = {
 
 @pytest.mark.parametrize("case", VALUES)
 def test_any_output_can_be_printed(folder, case):
-    """As JSON; never a control or bidi character."""
+    """As JSON where it can be, else its repr; never a control or bidi character."""
     kind, value, said = VALUES[case]
     folder.write(
         "app.py",

@@ -16,7 +16,7 @@ from reactor.define.definition import InputDefinition
 from reactor.define.inputs import Index, Secret
 from reactor.define.reactor import Reactor, definition_of, inputs_of, values_of
 from reactor.define.steps import Step
-from reactor.errors import DefinitionError, InputInvalid
+from reactor.errors import InputInvalid
 
 CANARY = "s3cr3t-canary"
 
@@ -339,15 +339,3 @@ def test_no_inputs_are_fine():
 
     assert repr(Empty()) == "Empty()"
     assert refusal(Empty, x=1).problems == (("x", "is no input"),)
-
-
-def test_a_secret_is_no_index():
-    """An index shows its values to whoever lists runs: refused when the class is made, at the field's line."""
-    for secret in (Annotated[str, Secret(), Index()], Annotated[Account, Index()]):
-        with pytest.raises(DefinitionError, match="the input `token` is a secret and an index") as caught:
-
-            class Login(Reactor, abstract=True):
-                token: secret
-
-        assert caught.value.code == "indexed-secret"
-        assert caught.value.where is not None

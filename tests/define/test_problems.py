@@ -286,7 +286,7 @@ def test_what_a_path_cannot_show_is_left_out():
     [
         ("abc", ["abc"]),
         ("", []),
-        (None, []),
+        (None, ["None"]),
         ({"key": [1, True]}, ["{'key': [1, True]}"]),
         (Account("ann", "k3y"), ["Account(name='ann', key='k3y', parent=None)", "ann", "k3y"]),
     ],

@@ -3,8 +3,7 @@
 - `python` runs in one module a page. Is its first line a comment with a file's name, it is saved there and imported instead.
 - `text` right after it is what it prints; `...` stands for anything.
 - `console`: each `$ command` runs where the files were saved; the lines under it are what it prints.
-- `sh` is not run: what it installs is tried by `nox -s package` and by a reader. But `export NAME=value` holds from there on, with the
-  value that is handed in for NAME where one is: a page may name a server that is not here.
+- `sh` is not run: what it installs is tried by `nox -s package` and by a reader.
 
 `python blocks.py README.md` does the same with nothing but the standard library.
 """
@@ -21,13 +20,11 @@ import subprocess
 import sys
 import tempfile
 import types
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 FENCE = re.compile(r"^```(?P<language>\w*)[^\n]*\n(?P<code>.*?)^```$", re.MULTILINE | re.DOTALL)
 FILE_NAME = re.compile(r"\A# (?P<name>\w+\.py)\n")
-EXPORT = re.compile(r"^export (?P<name>\w+)=(?P<quote>'?)(?P<value>.*)(?P=quote)$", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,11 +50,10 @@ def check(expected: str, printed: str, where: str) -> None:
 
 
 class Reader:
-    """One page being read, in a folder of its own; `exports` are said instead of those on the page."""
+    """One page being read, in a folder of its own."""
 
-    def __init__(self, page: Path, folder: Path, exports: Mapping[str, str] | None = None) -> None:
+    def __init__(self, page: Path, folder: Path) -> None:
         self.page, self.folder = page.resolve(), folder
-        self.exports = exports or {}
         self.module = types.ModuleType("page_" + re.sub(r"\W", "_", page.stem))
         self.printed = ""
 
@@ -69,20 +65,18 @@ class Reader:
                 act = getattr(self, "_" + block.language, None)
                 if act is not None:
                     act(block)
-                    done += block.language != "sh"
+                    done += 1
         return done
 
     @contextlib.contextmanager
     def _at_home(self):
-        before, environment = set(sys.modules), dict(os.environ)
+        before = set(sys.modules)
         sys.modules[self.module.__name__] = self.module
         sys.path.insert(0, str(self.folder))
         try:
             with contextlib.chdir(self.folder):
                 yield
         finally:
-            os.environ.clear()
-            os.environ.update(environment)
             sys.path.remove(str(self.folder))
             for name in set(sys.modules) - before:
                 if name == self.module.__name__ or (self.folder / f"{name}.py").exists():
@@ -103,9 +97,6 @@ class Reader:
         with contextlib.redirect_stdout(shown):
             exec(compile(code, name, "exec"), self.module.__dict__)
         self.printed = shown.getvalue()
-
-    def _sh(self, block: Block) -> None:
-        os.environ |= {said["name"]: self.exports.get(said["name"], said["value"]) for said in EXPORT.finditer(block.code)}
 
     def _text(self, block: Block) -> None:
         check(block.code, self.printed, f"{self.page.name}:{block.line}")

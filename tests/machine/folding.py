@@ -1,8 +1,7 @@
 """A machine fed by hand: facts go in, orders come out as words, and after every fact a replay of the record must be the same machine.
 
 Words are what a reader of a test wants to see: `do price`, `undo ship`, `compensate pay`, `skip gift`, `open ship`, `dispatch ship 0`,
-`stop ship 0 cancel`, `close_source ship`, `accept approval`, `time_out approval`, `undo_batch ship 0`, `close payment`, `cancel pay`,
-`expire`, `end failed`.
+`stop ship 0 cancel`, `close_source ship`, `undo_batch ship 0`, `close payment`, `cancel pay`, `expire`, `end failed`.
 """
 
 from __future__ import annotations
@@ -11,18 +10,12 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from reactor.define.failing import Failure
-from reactor.define.results import Results
 from reactor.machine import commands
 from reactor.machine.events import (
-    Answered,
-    AnswerRefused,
-    Asked,
-    BatchParked,
     BatchSettled,
     BatchStarted,
     BatchUndone,
     BatchUndoStarted,
-    BatchWoke,
     CallCancelled,
     CallFailed,
     CallStarted,
@@ -37,13 +30,11 @@ from reactor.machine.events import (
     RollbackRetried,
     RunEnded,
     RunStarted,
-    SignalKept,
     Skipped,
     SourceEnded,
     StopRequested,
     Undone,
     UndoRequested,
-    Waited,
 )
 from reactor.machine.machine import Machine
 from reactor.machine.marks import MARKS, PHASES
@@ -79,7 +70,7 @@ def word(order: commands.Command) -> str:
         case commands.Expire():
             return "expire"
     verb = {commands.Skip: "skip", commands.OpenMap: "open", commands.Close: "close"}
-    verb |= {commands.CloseSource: "close_source", commands.CancelCall: "cancel", commands.Accept: "accept", commands.TimeOut: "time_out"}
+    verb |= {commands.CloseSource: "close_source", commands.CancelCall: "cancel"}
     return f"{verb[type(order)]} {order.address}"
 
 
@@ -87,8 +78,6 @@ def facts_of(machine: Machine) -> dict[str, Any]:
     """What must be the same after a replay: all but the calls that were handed out and have not begun."""
     snapshot = machine.snapshot()
     del snapshot["due"]
-    for scope in snapshot["scopes"].values():  # what a map left is equal where it refers to the same
-        scope["values"] = [value.reference() if isinstance(value, Results) else value for value in scope["values"]]
     return snapshot
 
 
@@ -239,24 +228,6 @@ class Fold:
         """The run's end was recorded."""
         return self.note(RunEnded(self.now, "", status))
 
-    # ---- interrupts -----------------------------------------------------------------------------------------------
-
-    def asked(self, address: str, occurrence: str = "0", *, deadline: float | None = None, attempt: int = 1, **more: Any) -> Fold:
-        """An interrupt's method began and returned what it asks."""
-        return self.began(address, attempt=attempt).note(Asked(self.now, address, occurrence, deadline=deadline, **more))
-
-    def answered(self, address: str, value: Any = None, delivery: str = "d-1") -> Fold:
-        """The outside answered."""
-        return self.note(Answered(self.now, address, value, delivery))
-
-    def refused(self, address: str, attempt: int = 1, delivery: str = "") -> Fold:
-        """A payload did not validate."""
-        return self.note(AnswerRefused(self.now, address, attempt, boom("no bool"), delivery))
-
-    def kept(self, address: str, value: bytes = b"", delivery: str = "d-1") -> Fold:
-        """A payload came early."""
-        return self.note(SignalKept(self.now, address, value, delivery))
-
     # ---- maps -----------------------------------------------------------------------------------------------------
 
     def opened_map(self, address: str, total: int | None = None) -> Fold:
@@ -275,14 +246,6 @@ class Fold:
     def settled(self, address: str, number: int, *, good: int = 1, bad: int = 0, undoable: int = 0, **more: Any) -> Fold:
         """A batch came to its end."""
         return self.note(BatchSettled(self.now, address, number, good, bad, undoable, **more))
-
-    def batch_parked(self, address: str, number: int, *waiting: Waited) -> Fold:
-        """A batch only goes on with a signal."""
-        return self.note(BatchParked(self.now, address, number, waiting))
-
-    def batch_woke(self, address: str, number: int) -> Fold:
-        """It goes on."""
-        return self.note(BatchWoke(self.now, address, number))
 
     def batch_undone(self, address: str, number: int, *stuck: str) -> Fold:
         """A batch's undo began and ended; the undo of these elements failed for good."""

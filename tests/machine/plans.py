@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 
-from reactor import Ask, Continue, Reactor, Results, Retry, StepError, TryAgain, compose, interrupt, map_over, source, step
+from reactor import Continue, Reactor, Results, Retry, StepError, TryAgain, compose, map_over, source, step
 
 
 class Chain(Reactor):
@@ -225,65 +225,3 @@ class Parcels(Reactor):
 
     @step
     async def output(self, value: int = child.result) -> int: ...
-
-
-class Asks(Reactor):
-    """price → approval (an interrupt, an hour, with a compensate) and risk (an interrupt, two payloads) → output; price has an undo."""
-
-    @step
-    async def price(self) -> int: ...
-
-    @price.undo
-    async def undo_price(self, value: int) -> None: ...
-
-    @interrupt(timeout=3600)
-    async def approval(self, price: int = price.result) -> Ask[bool]: ...
-
-    @approval.compensate
-    async def answer_approval(self, error: StepError) -> Continue[bool] | TryAgain | None: ...
-
-    @interrupt(attempts=2, after=[price])
-    async def risk(self) -> Ask[int]: ...
-
-    @step
-    async def output(self, approved: bool = approval.result, risk: int = risk.result) -> int: ...
-
-
-class Approval(Reactor):
-    """hold (with an undo) → output, an interrupt."""
-
-    @step
-    async def hold(self) -> int: ...
-
-    @hold.undo
-    async def release(self, value: int) -> None: ...
-
-    @interrupt(after=[hold])
-    async def output(self) -> Ask[bool]: ...
-
-
-class Contract(Reactor):
-    """sign (composes Approval, with a compensate) beside a step; output waits for both."""
-
-    @compose
-    async def sign(self) -> Approval: ...
-
-    @sign.compensate
-    async def answer_sign(self, error: StepError) -> Continue[bool] | TryAgain | None: ...
-
-    @step
-    async def beside(self) -> int: ...
-
-    @step
-    async def output(self, signed: bool = sign.result, beside: int = beside.result) -> int: ...
-
-
-class Contracts(Reactor):
-    """A lazy map of reactors with an interrupt each, one a batch, two in flight."""
-
-    @source
-    async def rows(self) -> AsyncIterator[int]:
-        yield 1
-
-    @map_over(rows, batch_size=1, in_flight=2)
-    async def output(self, row: int) -> Approval: ...

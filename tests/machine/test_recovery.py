@@ -9,39 +9,22 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from reactor import (
-    Ask,
-    Continue,
-    Engine,
-    Halt,
-    NotWaiting,
-    PayloadInvalid,
-    Reactor,
-    Results,
-    Retry,
-    Skip,
-    StepError,
-    TryAgain,
-    compose,
-    interrupt,
-    map_over,
-    step,
-)
+from reactor import Continue, Engine, Halt, Reactor, Results, Retry, Skip, StepError, TryAgain, compose, map_over, step
 from reactor.machine import events
 from reactor.machine.machine import Machine
 from reactor.machine.marks import MARKS
 from reactor.testing import run_virtual
 from tests.machine.folding import facts_of, word
 from tests.properties.model import halting, stories
-from tests.properties.running import Record, Watching, tell
+from tests.properties.running import tell
 
 if TYPE_CHECKING:
     from reactor import Run
@@ -67,8 +50,6 @@ def ordered(fact: Event, machine: Machine) -> set[str]:
     match fact:
         case events.CallFailed(call="do") if _mark(machine, at) == "ready":  # it never began
             return {f"do {at}", f"open {at}"}
-        case events.CallFailed(call="do", failure=failure) if _mark(machine, at) == "open" and failure.kind == "TimeoutError":
-            return {f"time_out {at}"}
         case events.Skipped(reason="when"):
             return {f"skip {at}"}
         case events.StopRequested(mode="deadline") if machine.state.deadline is not None:  # a batch is told by its run
@@ -295,25 +276,15 @@ LATER = {  # what is asked of a run after its end, and where it may be asked
 
 async def _told(story: dict[str, Any], later: str) -> list[tuple[Callable[[], Machine], list[Event], Machine]]:
     world.fails, world.slow, world.halts = dict(story.get("fails", {})), story.get("slow", {}), story.get("halts", "")
-    watching = Watching()
     async with Engine(settle=story.get("settle", 30)) as engine:
-        watching.watch(engine._host)
         run = await engine.start(Trip(), deadline=story.get("deadline"))
         if "cancel" in story:
             await asyncio.sleep(story["cancel"])
             await run.cancel("because", undo=story.get("undo", True))
         await run.outcome()
         ended = "left" if story.get("undo") is False else await run.status()
-        if ended not in LATER[later]:
-            return []
-        await _asked(run, later)
-        return [parts(one) for one in await watching.records()]
-
-
-def parts(record: Record) -> tuple[Callable[[], Machine], list[Event], Machine]:
-    """How to make its machine, its facts with their values, and the machine of whoever drove it last."""
-    machine, reading = record.fresh()
-    return lambda: record.fresh()[0], reading.replay(machine, record.data), record.live
+        runs = [run, *await _asked(run, later)] if ended in LATER[later] else []
+        return [(partial(Machine, one._live.plan), one._live.record.facts, one._live.runner.machine) for one in runs]
 
 
 async def _asked(run: Run[int], later: str) -> list[Run[int]]:
@@ -337,127 +308,6 @@ def test_a_record_goes_on_from_any_of_its_facts(story):
         goes_on_from_anywhere(make, facts, live)
 
 
-# ---- runs that wait for signals --------------------------------------------------------------------------------------------
-
-
-class Visa(Reactor):
-    """A child that waits, after a step that is undone."""
-
-    name: str
-
-    @step
-    async def form(self) -> int:
-        return await act(f"{self.name}.form")
-
-    @form.undo
-    async def shred(self, value: int) -> None:
-        await act(f"undo {self.name}.form")
-
-    @interrupt(after=[form])
-    async def output(self) -> Ask[int]:
-        return Ask(f"visa:{self.name}")
-
-
-class Journey(Reactor):
-    """An interrupt with little time and two payloads, a child and a map's elements that wait, beside each other."""
-
-    @step
-    async def start(self) -> list[int]:
-        await act("start")
-        return [1, 2, 3]
-
-    @start.undo
-    async def unstart(self, value: list[int]) -> None:
-        await act("undo start")
-
-    @interrupt(timeout=100, attempts=2)
-    async def ok(self, them: list[int] = start.result) -> Ask[bool]:
-        await act("ok")
-        return Ask("ok")
-
-    @ok.compensate
-    async def not_ok(self, error: StepError) -> Continue[bool] | TryAgain | None:
-        left = world.fails.get("ok again", 0)
-        world.fails["ok again"] = left - 1
-        return TryAgain(1) if left > 0 else Continue(False) if left == 0 else None
-
-    @compose
-    async def visa(self, them: list[int] = start.result) -> Visa:
-        return Visa(name="visa")
-
-    @visa.compensate
-    async def no_visa(self, error: StepError) -> TryAgain | None:
-        return TryAgain() if world.fails.get("visa again") else None
-
-    @map_over(start.result, batch_size=1, in_flight=2)
-    async def crew(self, one: int) -> Visa:
-        return Visa(name=f"crew {one}")
-
-    @step
-    async def output(self, ok: bool = ok.result, visa: int = visa.result, crew: Results[int] = crew.result) -> int:
-        return await act("output")
-
-
-CREW = [(Visa.output, number, f"visa:crew {number}") for number in (1, 2, 3)]
-ALL = [(Journey.ok, True, "ok"), (Visa.output, 5, "visa:visa"), *CREW]
-WAITING: dict[str, dict[str, Any]] = {
-    "all is answered": {"sends": ALL},
-    "all is answered the other way round": {"sends": ALL[::-1]},
-    "some comes early": {"early": [ALL[0], CREW[1]], "sends": [ALL[1], CREW[0], CREW[2]]},
-    "all comes early": {"early": ALL},
-    "one times out and is tried again": {"fails": {"ok again": 2}, "sends": [ALL[1], None, None, ALL[0], *CREW]},
-    "one times out for good": {"fails": {"ok again": -1}, "sends": [ALL[1], CREW[1], None]},
-    "one takes a default": {"sends": [None, *ALL[1:]]},
-    "one is refused twice": {"fails": {"ok again": -1}, "sends": [(Journey.ok, "no", "ok"), ALL[1], (Journey.ok, [], "ok")]},
-    "a failure after the answers": {"fails": {"output": 1}, "sends": ALL},
-    "a cancel while it waits": {"sends": [ALL[1], CREW[0]], "then": "cancel"},
-    "an undo while it waits": {"sends": [CREW[2], ALL[0]], "then": "undo"},
-    "left as it waits, and undone": {"sends": [ALL[1], CREW[0]], "then": "leave"},
-    "left as it waits, and restarted": {"sends": [ALL[1], CREW[0]], "then": "restart"},
-}
-
-
-async def _waited(story: dict[str, Any]) -> list[tuple[Callable[[], Machine], list[Event], Machine]]:
-    world.fails, world.slow, world.halts = dict(story.get("fails", {})), {}, ""
-    watching = Watching()
-    async with Engine() as engine:
-        watching.watch(engine._host)
-        for one in story.get("early", ()):
-            await _send(engine, one)
-        run = await engine.start(Journey())
-        await run.outcome()
-        for one in story.get("sends", ()):
-            await (asyncio.sleep(110) if one is None else _send(engine, one))
-            await run.outcome()
-        await _then(run, story.get("then"))
-        return [parts(one) for one in await watching.records()]
-
-
-async def _send(engine: Engine, one: tuple[Any, Any, str]) -> None:
-    with suppress(PayloadInvalid, NotWaiting):
-        await engine.signal(one[0], one[1], correlation_id=one[2])
-
-
-async def _then(run: Run[int], then: str | None) -> None:
-    if then in ("leave", "restart"):
-        await run.cancel("because", undo=False)
-        await run.outcome()
-    if then == "restart":
-        await (await run.restart()).outcome()
-    elif then is not None:
-        await (run.cancel("because") if then == "cancel" else run.undo())
-    await run.outcome()
-
-
-@pytest.mark.parametrize("story", WAITING.values(), ids=WAITING)
-def test_a_record_that_waits_goes_on_from_any_of_its_facts(story):
-    """Asked, answered, early, refused, timed out, dropped: in the run, in a child, in the records of elements."""
-    records = run_virtual(_waited(story))
-    assert len(records) >= 3
-    for make, facts, live in records:
-        goes_on_from_anywhere(make, facts, live)
-
-
 # ---- random runs, and their batches -------------------------------------------------------------------------------------------
 
 some = settings(
@@ -473,5 +323,5 @@ def test_a_random_record_goes_on_from_any_of_its_facts(story, halt_at):
     """Records of random runs, and of each of their batches: cancelled, failed, halted, stuck, with children and maps in each other."""
     if halt_at is not None:
         story = replace(story, graph=halting(story.graph, halt_at), cancel_at=None)
-    for make, facts, live in map(parts, tell(story).records):
+    for make, facts, live in tell(story).records:
         goes_on_from_anywhere(make, facts, live)

@@ -138,26 +138,6 @@ def mended(graph: Graph) -> Graph:
     return _each(graph, lambda node: replace(node, undo="yes") if node.undo == "broken" else node)
 
 
-def steady(graph: Graph) -> Graph:
-    """The same where each call goes as the first of its kind, however often it is made: what a call that is made again needs."""
-    return _each(mended(graph), _steady)
-
-
-def _steady(node: Node) -> Node:
-    answers = node.answers and tuple(answer for answer in node.answers if answer != "again")
-    return replace(
-        node,
-        calls=_always(node.calls),
-        elements=tuple(map(_always, node.elements)),
-        undo="yes" if node.undo == "flaky" else node.undo,
-        answers=answers and answers[:1] * 50,
-    )
-
-
-def _always(calls: Calls) -> Calls:
-    return replace(calls, behaviours=calls.behaviours[:1] * 50)
-
-
 def halting(graph: Graph, place: int) -> Graph:
     """The same with one of its steps, wherever it is, halting when it is called first."""
     steps = [node for node in _all(graph) if node.kind == "step"]

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from tests.properties.playing import address_of, mixed, path_of, recovered_sum, skipped_value
+from tests.properties.playing import RECOVERED, address_of, mixed, path_of, skipped_value
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -84,7 +84,7 @@ def _compensated(node: Node, tries: list[Fate]) -> Fate:
             return fate
         match next(answers, "stands"):
             case "continue":
-                return Fate(recovered_sum(node))
+                return Fate(True if node.kind == "flag" else RECOVERED)
             case "stands":
                 return fate
     return tries[-1]
@@ -245,7 +245,7 @@ class Judge:
         asked = self.exactly(path, "compensate")
         if not asked:
             return
-        if not any(line.what == "do" and at < asked[0] for at, line in self.of(path)):
+        if node.kind != "map" and not any(line.what == "do" and at < asked[0] for at, line in self.of(path)):
             yield f"{path} was compensated and never began"
         if any(at < asked[-1] for at in self.exactly(path, "ok", "skip")):
             yield f"{path} was compensated and had succeeded"

@@ -13,7 +13,6 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from reactor import Continue, Halt, Results, Skip, TryAgain
-from reactor.define.steps import in_call
 from tests.properties.model import SLOW
 
 if TYPE_CHECKING:
@@ -58,17 +57,6 @@ def address_of(path: str) -> str:
     return re.sub(r"#\d+", "", path).removesuffix(".")
 
 
-@dataclass(frozen=True)
-class Begun:
-    """A call of an author's code, as it began."""
-
-    record: str
-    address: str
-    call: str
-    attempt: int
-    seq: int  # of the last fact that was acknowledged
-
-
 @dataclass
 class Trace:
     """What happened, in order."""
@@ -77,24 +65,13 @@ class Trace:
     counts: Counter[tuple[What, str]] = field(default_factory=Counter)
     values: dict[str, Any] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
-    begun: list[Begun] = field(default_factory=list)
 
     def add(self, what: What, scope: str, node: int, element: int | None = None) -> int:
         """Write a line; how many such lines there were before."""
-        if what in ("do", "undo", "compensate"):
-            self._begin()
         line = Line(what, scope, node, element, asyncio.get_running_loop().time())
         self.lines.append(line)
         self.counts[what, line.path] += 1
         return self.counts[what, line.path] - 1
-
-    def _begin(self) -> None:
-        """Which call of which record begins, and how much of that was on record then."""
-        around = in_call.get()
-        writer = getattr(around[0], "writer", None) if around is not None else None
-        if writer is not None:
-            order = around[1]
-            self.begun.append(Begun(writer.name, order.address, order.call, order.attempt, writer.seq))
 
 
 trace = Trace()
@@ -210,23 +187,7 @@ async def answer(scope: str, node: Node) -> Any:
 
 
 def recovered_with(node: Node) -> Any:
-    """Continue's value, of the node's own type."""
-    last = last_of(node)
-    if last.kind == "map":
-        return Results.of([True if last.child and last_of(last.child.nodes[-1]).kind == "flag" else RECOVERED])
-    return True if last.kind == "flag" else RECOVERED
-
-
-def recovered_sum(node: Node) -> int:
-    """The same as those count it that are given it."""
-    last = last_of(node)
-    if last.kind == "map":
-        return 1 if last.child and last_of(last.child.nodes[-1]).kind == "flag" else RECOVERED
-    return True if last.kind == "flag" else RECOVERED
-
-
-def last_of(node: Node) -> Node:
-    """The node whose result this one's is: of a compose, its child's output."""
-    while node.kind == "compose" and node.child is not None:
-        node = node.child.nodes[-1]
-    return node
+    """Continue's value."""
+    if node.kind == "map":
+        return Results.of([RECOVERED])
+    return True if node.kind == "flag" else RECOVERED

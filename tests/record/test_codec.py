@@ -1,7 +1,6 @@
 """A value ↔ bytes, by its declared type: what goes in comes back the same, or is refused at once."""
 
 import math
-import traceback
 from collections import OrderedDict, namedtuple
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
@@ -16,7 +15,7 @@ import msgspec
 import pydantic
 import pytest
 
-from reactor import ResultNotStorable, Secret
+from reactor import ResultNotStorable
 from reactor.record.codec import LIMIT, Codec
 
 NAN = float("nan")
@@ -205,7 +204,7 @@ def nested(depth):
 
 def shown(value):
     """A short name for a case."""
-    return type(value).__name__ if isinstance(value, list) or " at 0x" in repr(value) else repr(value)[:40]
+    return type(value).__name__ if isinstance(value, list) else repr(value)[:40]
 
 
 REFUSED = [
@@ -362,23 +361,3 @@ def test_a_default_that_is_made_anew_is_equal():
         items: list[int] = field(default_factory=list)
 
     assert Codec(Defaults).round_trip(Defaults()) == Defaults()
-
-
-class Hidden(msgspec.Struct):
-    token: Annotated[Any, Secret()]
-
-
-@pytest.mark.parametrize(
-    "value", [Hidden(("s3cr3t-canary",)), Hidden("s3cr3t-canary\ud800"), "s3cr3t-canary"], ids=["changed", "no bytes", "wrong"]
-)
-def test_a_secret_is_not_told_by_its_refusal(value):
-    """Of a type that holds a secret the error says which, and not why: it would repeat the value."""
-    with pytest.raises(ResultNotStorable, match="Hidden") as caught:
-        Codec(Hidden).exchanged(value)
-    assert "s3cr3t-canary" not in "".join(traceback.format_exception(caught.value))
-
-
-def test_the_size_of_a_secret_may_be_told():
-    """What helps and tells nothing."""
-    with pytest.raises(ResultNotStorable, match="1,048,576 are kept"):
-        Codec(Hidden).encode(Hidden("x" * LIMIT))

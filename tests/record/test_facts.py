@@ -5,11 +5,46 @@ import time
 import msgspec
 import pytest
 
+from reactor.define.failing import Failure, Frame
 from reactor.errors import Incompatible
 from reactor.machine import events
 from reactor.record import facts
 from reactor.record.facts import KNOWN, VALUED, decode, encode
-from tests.record.golden.samples import SAMPLES, sample_name
+
+FAILURE = Failure(
+    "Boom", "no", ("a.Boom", "builtins.Exception"), 2, (Frame("f.py", 3, "go", "go()"),), ("note",), {"x": "1"}, "code", "> go()"
+)
+STUCK = (events.RollbackFailed("a", "undo", FAILURE),)
+SAMPLES = [
+    events.CallStarted(1.5, "price", "undo", 3),
+    events.CallSucceeded(1.5, "price"),
+    events.CallFailed(1.5, "ship[3].label", "do", 2, FAILURE, 0.25),
+    events.CallFailed(1.5, "a", "compensate", 1, FAILURE),
+    events.Skipped(1.5, "a", None, "raised"),
+    events.Compensated(1.5, "a", "try_again", None, 2.0),
+    events.Undone(1.5, "a"),
+    events.Halted(1.5, "a", "enough"),
+    events.ChildOpened(1.5, "pay", "card-payment"),
+    events.Closed(1.5, "pay"),
+    events.MapOpened(1.5, "ship", None),
+    events.BatchStarted(1.5, "ship", 2, 100, 50),
+    events.SourceEnded(1.5, "ship", FAILURE),
+    events.BatchSettled(1.5, "ship", 2, 49, 1, 49, FAILURE, "ship[107]", STUCK, "enough"),
+    events.BatchUndoStarted(1.5, "ship", 2),
+    events.BatchUndone(1.5, "ship", 2, STUCK),
+    events.CallCancelled(1.5, "a", "late"),
+    events.StopRequested(1.5, "", "deadline", "too late"),
+    events.UndoRequested(1.5, "", ("a", "b"), "superseded"),
+    events.RollbackRetried(1.5, ""),
+    events.Kept(1.5, "a", None, True),
+    events.RunStarted(1.5, "", "shop:1", "shop", 3, "f00d", None, 99.5, 30.0, ("vip",), 0, 0),
+    events.RunEnded(1.5, "", "stuck", "why"),
+]
+
+
+def named(event):
+    """A test's id: pytest wants no two alike."""
+    return f"{type(event).__name__} {SAMPLES.index(event)}"
 
 
 def test_there_is_a_sample_of_every_event():
@@ -17,7 +52,7 @@ def test_there_is_a_sample_of_every_event():
     assert {type(sample) for sample in SAMPLES} == set(KNOWN.values())
 
 
-@pytest.mark.parametrize("event", SAMPLES, ids=sample_name)
+@pytest.mark.parametrize("event", SAMPLES, ids=named)
 def test_an_event_comes_back_as_it_was(event):
     """Every field, of every kind."""
     again, value = decode(encode(event))
@@ -25,7 +60,7 @@ def test_an_event_comes_back_as_it_was(event):
     assert value in (b"", b"\xc0")
 
 
-@pytest.mark.parametrize("event", [sample for sample in SAMPLES if type(sample) in VALUED], ids=sample_name)
+@pytest.mark.parametrize("event", [sample for sample in SAMPLES if type(sample) in VALUED], ids=named)
 def test_a_value_stays_raw(event):
     """Its bytes are kept as they were given, and nothing is decoded without its type."""
     given = msgspec.msgpack.encode({"at": [1, "x", None, b"\x00"]})

@@ -148,14 +148,14 @@ class Around(Reactor):
 
 @pytest.mark.parametrize("reactor", [Asks, Around])
 async def test_what_could_be_parked_is_refused(reactor):
-    """Before anything begins, with the interrupts that could; an engine keeps what is parked, be it in memory."""
+    """Before anything begins, with the interrupts that could; an engine in memory refuses it alike."""
     with pytest.raises(NeedsEngine, match=r"`Asks\.approval`") as raised:
         await reactor()
     assert raised.value.code == "needs-engine"
-    assert LOG == []
     async with Engine() as engine:
-        outcome = await engine.run(reactor())
-    assert [one.step.rpartition(".")[2] for one in outcome.waiting] == ["approval"]
+        with pytest.raises(NeedsEngine, match=r"`Asks\.approval`"):
+            await engine.start(reactor())
+    assert LOG == []
 
 
 # ---- cancelled ------------------------------------------------------------------------------------------------------------
@@ -283,7 +283,7 @@ async def test_awaited_inside_a_step_it_borrows_the_steps_slot():
         assert await run.result() == 7
         await run.undo()
         await run.outcome()
-        assert engine._host.site.slots.free == 1
+        assert engine._site.slots.free == 1
     assert LOG == ["first", "output", "undo outer"]
 
 
@@ -311,7 +311,7 @@ async def test_several_awaited_inside_a_step_at_a_time():
         async with Engine(concurrency=limit) as engine:
             assert (await engine.run(Outer())).value == 3
             assert most == limit
-            assert engine._host.site.slots.free == limit
+            assert engine._site.slots.free == limit
 
 
 async def test_awaited_inside_a_step_it_shares_the_engines_resources():

@@ -7,7 +7,7 @@ from typing import Annotated
 import pytest
 
 from reactor import Engine, Index, Reactor, ReactorError, step
-from reactor.run.finding import indexed_inputs, texts_of
+from reactor.run.finding import Wanted, indexed_inputs, page_of
 
 pytestmark = pytest.mark.anyio
 
@@ -92,8 +92,7 @@ async def test_what_is_wanted(engine, wanted, ids):
 async def test_by_time(engine):
     """From `since` on, before `until`."""
     page = await engine.find()
-    heads = [await engine._host.store.load(run.id) for run in page.items]
-    times = [datetime.fromtimestamp(head.created_at - 1, UTC) for head in heads]
+    times = [datetime.fromtimestamp(run._live.created_at - 1, UTC) for run in page.items]
     assert await found(engine, since=times[2]) == ["x-1", "o-3", "o-2"]
     assert await found(engine, until=times[2]) == ["o-1", "o-0"]
     assert await found(engine, since=times[3], until=times[1]) == ["o-2", "o-1"]
@@ -110,16 +109,10 @@ async def test_an_input_that_nothing_is_found_by(engine):
         assert "Index()" in raised.value.fix
 
 
-def test_indexed_inputs():
+async def test_indexed_inputs(engine):
     """What a run can be found by."""
-    assert indexed_inputs(Order(customer="ann", number=2)) == {"customer": "ann", "number": 2}
-
-
-def test_an_index_holds_texts():
-    """A text is itself, all else is its JSON: one spelling a value, whoever asks."""
-    when = datetime(2026, 1, 2, 3, 4, tzinfo=UTC)
-    values = {"a": "ann", "b": 2, "c": True, "d": None, "e": when, "f": ["x", 1]}
-    assert texts_of(values) == {"a": "ann", "b": "2", "c": "true", "d": "null", "e": '"2026-01-02T03:04:00Z"', "f": '["x",1]'}
+    [run] = (await engine.find(text="o-2")).items
+    assert indexed_inputs(run._live) == {"customer": "ann", "number": 2}
 
 
 # ---- pages ---------------------------------------------------------------------------------------------------------------
@@ -173,6 +166,7 @@ async def test_an_empty_page(engine):
     """Nothing found is no error."""
     page = await engine.find(tag="nobody")
     assert (list(page.items), page.cursor, page.total) == ([], None, 0)
+    assert page_of({}, Wanted(None, None, None, None, None, {}, None), 5, None).total == 0
 
 
 async def test_both_of_a_restart_are_found(engine):

@@ -1,5 +1,6 @@
 """What whoever watches a run sees of its record: public events, in order, then live."""
 
+import asyncio
 import json
 
 import pytest
@@ -8,7 +9,7 @@ from reactor import Engine, Reactor, map_over, step
 from reactor.define.failing import Failure, Frame
 from reactor.machine import events as facts
 from reactor.machine.events import RollbackFailed
-from reactor.run.observe import Event, tell
+from reactor.run.observe import Event, Record
 
 pytestmark = pytest.mark.anyio
 FAILURE = Failure("Boom", "it broke", ("x.Boom",), 2, (Frame("shop.py", 1, "a", ""), Frame("shop.py", 7, "pay", "raise")), ("note",))
@@ -100,35 +101,118 @@ async def test_every_event_of_a_run_is_ready_for_json():
     assert seen[0].detail["tags"] == ["vip"]
 
 
+# ---- the record ------------------------------------------------------------------------------------------------------------
+
+
+def started(at=0.0):
+    """Any fact."""
+    return facts.RunStarted(at, "")
+
+
+def ended():
+    """The last."""
+    return facts.RunEnded(9.0, "", "succeeded")
+
+
+async def read(record, after=0):
+    """All that a reader gets until the end."""
+    return [(event.seq, event.kind) async for event in record.read(after)]
+
+
+async def test_a_record_is_read_from_its_beginning_to_its_end():
+    """By seq, from 1."""
+    record = Record("shop:1")
+    record.append(started())
+    record.append(facts.CallStarted(1.0, "a"))
+    record.append(ended())
+    assert await read(record) == [(1, "run_started"), (2, "call_started"), (3, "run_ended")]
+
+
+@pytest.mark.parametrize(("after", "seqs"), [(-5, [1, 2, 3]), (0, [1, 2, 3]), (2, [3]), (3, []), (99, [])])
+async def test_a_reader_begins_past_a_seq(after, seqs):
+    """Who was interrupted goes on where he was; past the end there is nothing."""
+    record = Record("shop:1")
+    for fact in (started(), facts.CallStarted(1.0, "a"), ended()):
+        record.append(fact)
+    assert [seq for seq, _ in await read(record, after)] == seqs
+
+
+async def test_a_reader_waits_for_what_comes():
+    """Live: each event as it is recorded, to every reader, until the run ends."""
+    record = Record("shop:1")
+    record.append(started())
+    readers = [asyncio.ensure_future(read(record, after)) for after in (0, 0, 1)]
+    for fact in (facts.CallStarted(1.0, "a"), facts.CallSucceeded(1.0, "a"), ended()):
+        await asyncio.sleep(1)
+        record.append(fact)
+    assert [len(await reader) for reader in readers] == [4, 4, 3]
+
+
+async def test_several_events_at_once_are_all_read():
+    """A reader that was woken once reads all that came since."""
+    record = Record("shop:1")
+    reader = asyncio.ensure_future(read(record))
+    await asyncio.sleep(1)
+    for fact in (started(), facts.CallStarted(1.0, "a"), ended()):
+        record.append(fact)
+    assert len(await reader) == 3
+
+
+async def test_a_reader_that_left_disturbs_nobody():
+    """It was cancelled while it waited."""
+    record = Record("shop:1")
+    gone, stays = (asyncio.ensure_future(read(record)) for _ in range(2))
+    await asyncio.sleep(1)
+    gone.cancel()
+    await asyncio.sleep(1)
+    record.append(started())
+    record.append(ended())
+    assert len(await stays) == 2
+
+
+async def test_a_record_that_is_closed_ends_its_readers():
+    """The engine let go of the run: what was recorded is read, and nothing is waited for."""
+    record = Record("shop:1")
+    record.append(started())
+    reader = asyncio.ensure_future(read(record))
+    await asyncio.sleep(1)
+    record.closed = True
+    record.wake()
+    assert await reader == [(1, "run_started")]
+    assert await read(record) == [(1, "run_started")]
+
+
+async def test_a_run_that_goes_on_after_its_end_is_read_on():
+    """An undo was asked for: its events come live, to its second end."""
+
+    class Undoes(Reactor):
+        @step
+        async def output(self) -> int:
+            return 1
+
+        @output.undo
+        async def undo_output(self, value: int) -> None:
+            await asyncio.sleep(1)
+
+    async with Engine() as engine:
+        run = await engine.start(Undoes())
+        first = [event.kind async for event in run.events()]
+        await run.undo()
+        second = [event.kind async for event in run.events(after=len(first))]
+    assert first[-1] == second[-1] == "run_ended"
+    assert second == ["undo_requested", "call_started", "undone", "run_ended"]
+
+
 # ---- observers ----------------------------------------------------------------------------------------------------------------
 
 
-def test_all_observers_are_told_though_one_raises(caplog):
-    """In order; whatever it raises."""
+async def test_an_observer_sees_each_event_as_it_is_recorded():
+    """Before what follows from it begins."""
     seen = []
-
-    def leaves(_event):
-        raise SystemExit
-
-    event = Event("shop:1", 1, facts.RunStarted(0.0, ""))
-    tell([seen.append, leaves, seen.append], event)
-    assert seen == [event, event]
-    assert "an observer of shop:1 raised" in caplog.text
-
-
-async def test_an_observer_sees_what_is_on_record():
-    """In order, each once, before anybody who waits for the run; not what an append that failed would have said."""
-    seen = []
-    async with Engine(observers=[lambda event: seen.append((event.run_id, event.seq, event.kind))]) as engine:
-
-        class Plain(Reactor):
-            @step
-            async def output(self) -> int:
-                return len(seen)
-
-        run = await engine.start(Plain(), id="p")
-        assert await run.result() == 2, "its start is on record before it begins"
-        assert seen == [("Plain:p", event.seq, event.kind) async for event in run.events()]
+    record = Record("shop:1", [lambda event: seen.append((event.seq, len(record.facts)))])
+    record.append(started())
+    record.append(ended())
+    assert seen == [(1, 1), (2, 2)]
 
 
 async def test_an_observer_that_raises_is_logged_and_ignored(caplog):

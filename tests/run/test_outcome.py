@@ -135,12 +135,12 @@ async def test_halted_cancelled_undone(ended):
 
 async def test_cancelled_says_why(ended):
     """Nothing is in doubt where all was undone."""
-    assert await (await ended("cancelled")).outcome() == Cancelled("changed my mind", "Story:s", ())
+    assert await (await ended("cancelled")).outcome() == Cancelled("changed my mind", "Story:s", [])
 
 
 async def test_what_a_cancel_left_is_in_doubt(ended):
     """By address: the calls that began, did not succeed and were not compensated."""
-    assert await (await ended("left")).outcome() == Cancelled("changed my mind", "Story:s", ("output",))
+    assert await (await ended("left")).outcome() == Cancelled("changed my mind", "Story:s", ["output"])
 
 
 async def test_undone(ended):
@@ -190,7 +190,7 @@ async def test_a_deadlines_failure_has_no_exception():
 async def test_undone_in_names_what_an_undo_was_called_for(ended):
     """A map by its own address, a child by its nodes."""
     run = await ended("failed")
-    assert sorted(undone_in(run._driver.machine.state)) == ["child.hold", "first", "some"]
+    assert sorted(undone_in(run._live.runner.machine.state)) == ["child.hold", "first", "some"]
 
 
 async def test_calls_in_batches_can_be_in_doubt_too():
@@ -206,8 +206,8 @@ async def test_calls_in_batches_can_be_in_doubt_too():
         await asyncio.sleep(1)
         await run.cancel("because", undo=False)
         outcome = await run.outcome()
-        assert in_doubt_in(run._driver.machine.state) == ["output[1]"]
-    assert outcome.in_doubt == ("output[1]",)
+        assert in_doubt_in(run._live.runner) == ["output[1]"]
+    assert outcome.in_doubt == ["output[1]"]
 
 
 # ---- raised ------------------------------------------------------------------------------------------------------------------

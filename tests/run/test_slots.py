@@ -218,7 +218,7 @@ async def test_no_more_calls_than_slots(limit):
         runs = [await engine.start(Outer()) for _ in range(3)]
         for run in runs:
             await run.result()
-        assert engine._host.site.slots.free == limit
+        assert engine._site.slots.free == limit
     assert most == limit
 
 
@@ -259,7 +259,7 @@ async def test_a_run_is_woken_though_another_waited_before_and_needs_none():
                 return await waits + await run.result()
 
         assert (await engine.run(Asks())).value == 6
-        assert engine._host.site.slots.free == 1
+        assert engine._site.slots.free == 1
 
 
 async def test_what_a_step_awaits_may_wait_for_a_run():
@@ -279,7 +279,7 @@ async def test_what_a_step_awaits_may_wait_for_a_run():
                 return 1 + await run.result()
 
         assert (await engine.run(Nested(depth=6))).value == 6
-        assert engine._host.site.slots.free == 1
+        assert engine._site.slots.free == 1
 
 
 async def test_runs_that_wait_for_each_other_hold_no_slot():
@@ -308,10 +308,10 @@ async def test_a_step_that_waits_for_several_runs_lends_its_slot_once():
             async def output(self) -> int:
                 runs = [await engine.start(Three(name=name)) for name in "XY"]
                 await asyncio.gather(*(run.result() for run in runs))
-                return engine._host.site.slots.free
+                return engine._site.slots.free
 
         assert (await engine.run(Asks())).value == 0
-        assert engine._host.site.slots.free == 1
+        assert engine._site.slots.free == 1
 
 
 async def test_a_cancel_while_a_step_takes_its_slot_back():
@@ -333,5 +333,5 @@ async def test_a_cancel_while_a_step_takes_its_slot_back():
         await run.cancel("enough")
         await run.outcome()
         await other.outcome()
-        assert engine._host.site.slots.free == 1
+        assert engine._site.slots.free == 1
     assert await run.status() == "cancelled"

@@ -451,7 +451,6 @@ class Sourced(Reactor):
     @source
     async def numbers(self) -> AsyncIterator[int]:
         yield 0
-        await asyncio.sleep(1)  # the element is done
         raise Halt("in a source") if self.halting else Skip(7)
 
     @map_over(numbers, batch_size=1)

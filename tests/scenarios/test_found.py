@@ -23,7 +23,6 @@ from reactor import (
     source,
     step,
 )
-from tests.places import PLACES, place_of
 from tests.scenarios.world import Boom, act, compensate, engine, now, undo, until, world
 
 pytestmark = pytest.mark.anyio
@@ -193,68 +192,29 @@ async def test_a_cancel_that_gets_stuck_names_what_it_could_not_undo():
     assert outcome.error.message == "jammed"
 
 
-class Never(Reactor):
-    """A step that fails, beside a map."""
+async def test_a_map_that_never_began_is_not_compensated(mode):
+    """One that was stopped before any batch of it was handed on."""
 
-    @step
-    async def bad(self) -> str:
-        return await act("bad")
+    class Never(Reactor):
+        @step
+        async def bad(self) -> str:
+            raise Boom("at once")
 
-    @map_over([1])
-    async def each(self, n: int) -> int:
-        return await act("each")
+        @map_over([1])
+        async def each(self, n: int) -> int:
+            return await act("each")
 
-    @each.compensate
-    async def drop(self, error: StepError) -> None:
-        await compensate("each")
+        @each.compensate
+        async def drop(self, error: StepError) -> None:
+            await compensate("each")
 
-    @step
-    async def output(self, bad: str = bad.result, each: Results[int] = each.result) -> str:
-        return bad
+        @step
+        async def output(self, bad: str = bad.result, each: Results[int] = each.result) -> str:
+            return bad
 
-
-async def test_a_map_is_compensated_if_and_only_if_an_element_of_it_was_called(mode):
-    """One that was stopped before did nothing, whether or not a batch of it was handed on by then."""
-    world.fails("bad", Boom("at once"))
     outcome = await mode(Never())
     assert outcome.step == "bad"
     assert ("each" in world.compensated) == ("each" in world.began)
-
-
-class Interposed:
-    """A store that does something before it makes the record of a batch."""
-
-    def __init__(self, store, first):
-        self._store = store
-        self._first = first
-
-    def __getattr__(self, name):
-        return getattr(self._store, name)
-
-    async def append(self, order):
-        if order.children:
-            await self._first()
-        return await self._store.append(order)
-
-
-@pytest.mark.parametrize("kind", PLACES)
-async def test_a_map_whose_batch_was_handed_on_and_stopped_before_its_element_never_began(kind):
-    """Its record was being made when a failure stood: no element is called, so there is nothing to compensate."""
-    world.fails("bad", Boom("stands"))
-    world.takes("bad", 1)
-
-    async def until_it_stands():
-        await until(lambda: "bad" in world.names("failed"))
-        await asyncio.sleep(0)
-
-    with place_of(kind) as place:
-        place.wrapped = lambda store: Interposed(store, until_it_stands)
-        async with place.engine() as eng:
-            run = await eng.start(Never(), id="n")
-            assert isinstance(await run.outcome(), Failed)
-            assert "batch_started" in [event.kind async for event in run.events()]
-    assert "each" not in world.began
-    assert world.compensated == []
 
 
 class Ward(Reactor):
@@ -287,7 +247,6 @@ async def test_what_was_not_stuck_is_still_undone_after_a_retried_rollback():
     """An element's own rollback was stuck in a run that was abandoned: trying it again undoes that alone, and a later undo all the rest."""
     world.fails("output 0", Boom("no"))
     world.always_fails("undo hold 0", Boom("jammed"))
-    world.takes("undo hold 0", 5)  # the cancel comes first
     world.takes("output 1", 3600)
     async with Engine() as eng:
         run = await eng.start(Wards(), id="w")

@@ -731,7 +731,7 @@ async def test_calling_a_step_inside_a_running_step_is_an_error(mode):
         async def first(self) -> str:
             return await act("first")
 
-        @step(after=[first])
+        @step
         async def output(self) -> str:
             return await self.first()
 

@@ -22,7 +22,7 @@ async def write(store: SqliteStore, session: str, run: str, total: str, appends:
         told = ((total, Message("settled", f"{run} {seq + 1}".encode())),)
         asked = Append(run=run, token=claimed.token, seq=seq, op=f"op {seq}", events=(b"%d" % (seq + 1),), status="running", messages=told)
         answer = await store.append(asked)
-        assert answer == Appended(seq + 1)
+        assert answer == Appended(seq + 1, answer.at)
         os.write(1, f"{run} {answer.seq}\n".encode())
 
 

@@ -74,7 +74,7 @@ class Server:
                 line.settimeout(1.0)
                 line.connect(str(self.socket))
                 line.sendall(b"PING\r\n")
-                return line.recv(64).startswith((b"+PONG", b"-NOAUTH"))
+                return line.recv(64).startswith(b"+PONG")
         except OSError:
             return False
 

@@ -89,7 +89,7 @@ class SlowAppend(MemoryStore):
         await asyncio.sleep(0)
         answer = await super().append(append)
         if isinstance(answer, Behind) and append.seq == seen:
-            return Appended(answer.seq)
+            return Appended(answer.seq, self.time())
         return answer
 
 
@@ -358,30 +358,16 @@ class Backwards(MemoryStore):
 class Mute(MemoryStore):
     """Tells nobody."""
 
-    def changed(self, run, by=""):
+    def changed(self, run):
         pass
 
 
 class Chatty(MemoryStore):
     """Tells also who has stopped listening."""
 
-    def watch(self, changed, *, besides=""):
-        super().watch(changed, besides=besides)
+    def watch(self, changed):
+        super().watch(changed)
         return lambda: None
-
-
-class Echoing(MemoryStore):
-    """Tells a session what it did itself."""
-
-    def watch(self, changed, *, besides=""):
-        return super().watch(changed)
-
-
-class Hushed(MemoryStore):
-    """Takes what others do for a session's own."""
-
-    def changed(self, run, by=""):
-        super().changed(run, next(iter(self.data.leases), ""))
 
 
 class Cut(MemoryStore):

@@ -4,7 +4,6 @@ import re
 
 import pytest
 
-from reactor.engine import open_store
 from reactor.errors import ReactorError, StoreUnavailable
 from reactor.record.store import Appended, Message
 from reactor.stores.sqlite import SqliteStore
@@ -33,25 +32,6 @@ async def test_durability_is_named(path, durability, level):
     """What a power cut may take is the opener's choice."""
     async with opened(path, durability=durability) as store:
         assert await store._writer.do(lambda tx: tx.execute("PRAGMA synchronous").fetchone()) == (level,)
-
-
-async def test_a_url_names_the_durability(path):
-    """An engine that is to outlive a power cut says so where it says the file."""
-    for url, level in ((f"sqlite:///{path}", 1), (f"sqlite:///{path}?durability=full", 2)):
-        store = await open_store(url)
-        assert await store._writer.do(lambda tx: tx.execute("PRAGMA synchronous").fetchone()) == (level,)
-        await store.close()
-    assert [file.name for file in path.parent.iterdir()] == [path.name]
-
-
-@pytest.mark.parametrize(("said", "code"), [("durability=ful", "bad-durability"), ("patience=5", "bad-store-url")])
-async def test_a_url_that_says_something_else(path, said, code):
-    """A typing mistake is refused, with what may be said, and no file is made."""
-    with pytest.raises(ReactorError) as caught:
-        await open_store(f"sqlite:///{path}?{said}")
-    assert caught.value.code == code
-    assert caught.value.known
-    assert not path.exists()
 
 
 async def test_an_unknown_durability_is_refused(path):

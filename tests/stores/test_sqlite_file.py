@@ -1,18 +1,14 @@
 """Opening a file: what is wrong with it is said at once, and nothing of it is changed."""
 
-import asyncio
 import os
 import shutil
-import subprocess
-import sys
 import tempfile
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
-from reactor import Engine
-from reactor.errors import ReactorError, StoreUnavailable
+from reactor.errors import StoreUnavailable
 from reactor.record.store import Appended
 from reactor.stores.sqlite import SqliteStore
 from reactor.stores.sqlite_file import VERSION
@@ -78,120 +74,6 @@ async def test_a_folder_that_is_not_there_is_named(tmp_path):
 async def test_a_folder_is_no_file(tmp_path):
     """What cannot be opened is an error of ours, not SQLite's."""
     assert await refusal(tmp_path) == "store-unavailable"
-
-
-async def test_what_is_no_file_is_not_written_to(tmp_path):
-    """A pipe, a device, a link to nowhere, a name that no file can have."""
-    os.mkfifo(tmp_path / "pipe")
-    (tmp_path / "dangling").symlink_to(tmp_path / "none" / "runs.db")
-    (tmp_path / "loop").symlink_to(tmp_path / "loop")
-    for name in (tmp_path / "pipe", Path("/dev/null"), tmp_path / "dangling", tmp_path / "loop", tmp_path / ("x" * 300)):
-        assert await refusal(name) == "store-unavailable"
-    for name in ("a\0b.db", "a.db\0"):
-        with pytest.raises(ReactorError) as caught:
-            async with Engine(f"sqlite:///{tmp_path}/{name}"):
-                pass
-        assert caught.value.code == "bad-store-url"
-
-
-@pytest.mark.parametrize(
-    "change",
-    [
-        "DROP TABLE heads",
-        "DROP TABLE commits",
-        "DROP TABLE mail",
-        "CREATE TRIGGER t AFTER INSERT ON events BEGIN DELETE FROM events; END",
-        "CREATE VIEW v AS SELECT * FROM heads",
-        "PRAGMA user_version = 0",
-        "PRAGMA user_version = -1",
-    ],
-)
-async def test_tables_that_others_changed_are_refused(tmp_path, change):
-    """Nothing is put right, and nothing is done with them: what a trigger would do with our rows, no release knows."""
-    path = tmp_path / "runs.db"
-    async with opened(path) as store:
-        await store.create(record("shop:1"))
-    with outside(path) as connection:
-        connection.execute(change)
-    before = path.read_bytes()
-    assert await refusal(path) == "store-corrupt"
-    assert path.read_bytes() == before
-
-
-async def test_columns_that_others_changed_are_damage(tmp_path):
-    """They are found where they are asked for."""
-    path = tmp_path / "runs.db"
-    async with opened(path) as store:
-        await store.create(record("shop:1"))
-    with outside(path) as connection:
-        connection.execute("ALTER TABLE heads RENAME COLUMN fence TO f")
-    async with opened(path) as store:
-        with pytest.raises(StoreUnavailable) as caught:
-            await store.load("shop:1")
-        assert (caught.value.code, "fence" in caught.value.what) == ("store-corrupt", True)
-
-
-async def test_a_file_without_its_log_gets_one(tmp_path):
-    """Others may have changed how it is written; readers would wait for writers."""
-    path = tmp_path / "runs.db"
-    async with opened(path) as store:
-        await store.create(record("shop:1"))
-    with outside(path) as connection:
-        connection.execute("PRAGMA journal_mode = DELETE")
-    async with opened(path) as store:
-        with held(path):
-            assert await store.counts() == {"queued": 1}
-    with outside(path) as connection:
-        assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
-
-
-@pytest.mark.parametrize("beside", ["-wal", "-journal"])
-async def test_garbage_beside_a_file_is_not_read(tmp_path, beside):
-    """A log has a checksum of each page: what others wrote there is none."""
-    path = tmp_path / "runs.db"
-    async with opened(path) as store:
-        await store.create(record("shop:1"))
-    Path(f"{path}{beside}").write_bytes(b"to whom it may concern: " * 500)
-    async with opened(path) as store:
-        assert await store.counts() == {"queued": 1}
-
-
-LIMITED = """
-import asyncio, resource, sys
-from reactor import StoreUnavailable
-from tests.stores.filling import append_of, driven, opened
-
-async def main(path):
-    async with opened(path) as store:
-        claimed = await driven(store)
-        resource.setrlimit(resource.RLIMIT_FSIZE, (600_000, resource.RLIM_INFINITY))
-        written = 0
-        try:
-            for seq in range(200):
-                await store.append(append_of(claimed, seq, bytes(20_000)))
-                written += 1
-        except StoreUnavailable as error:
-            print(error.code, error.fix)
-        resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
-        await store.append(append_of(claimed, written, b"last"))
-        print(written)
-
-asyncio.run(main(sys.argv[1]))
-"""
-
-
-async def test_a_file_that_may_not_grow_loses_nothing(tmp_path):
-    """A process that may write no larger file is told so; what was acknowledged is there, and it goes on where it may."""
-    path = tmp_path / "runs.db"
-    asked = [sys.executable, "-c", LIMITED, str(path)]
-    done = await asyncio.to_thread(subprocess.run, asked, capture_output=True, text=True, check=True, timeout=30)
-    said, written = done.stdout.splitlines()
-    assert said.startswith("store-unavailable")
-    assert "ulimit" in said
-    assert 0 < int(written) < 200
-    async with opened(path) as store:
-        events = (await store.load("shop:1")).events
-    assert (len(events), events[-1]) == (int(written) + 1, b"last")
 
 
 @pytest.mark.parametrize("content", [b"to whom it may concern: " * 500, b"\x00" * 5000])

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.docs.blocks import FILE_NAME, blocks_of
+from tests.docs.blocks import blocks_of
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
@@ -58,14 +58,11 @@ def test_exactly_the_mistakes_are_refused(checker, tmp_path):
 
 
 def as_module(page):
-    """A page's code, each line where the page has it; a `main` is that of its block, and what it imports of its own files is there."""
-    lines, files = [], []
+    """A page's code, each line where the page has it; a `main` is that of its block."""
+    lines = []
     for number, block in enumerate(block for block in blocks_of(page) if block.language == "python"):
-        if saved := FILE_NAME.match(block.code):
-            files.append(saved["name"].removesuffix(".py"))
-        code = re.sub(r"\bmain\b", f"main_{number}", block.code)
         lines += [""] * (block.line - 1 - len(lines))
-        lines += [re.sub(rf"^(from|import) ({'|'.join(files)})\b.*", "", line) if files else line for line in code.splitlines()]
+        lines += re.sub(r"\bmain\b", f"main_{number}", block.code).splitlines()
     return "\n".join(lines) + "\n" + STRICTER
 
 

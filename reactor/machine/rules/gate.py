@@ -8,7 +8,7 @@ from reactor.define.failing import Failure
 from reactor.machine.commands import CancelCall, End, Expire
 from reactor.machine.constants import CUT_OFF, DEADLINE
 from reactor.machine.events import CallCancelled, Halted, RollbackRetried, RunEnded, RunStarted, StopRequested, UndoRequested
-from reactor.machine.marks import CLOSED, COMPENSATE_BACKOFF, COMPENSATE_READY, CUT, FORWARD, HALTED, LEFT, OPEN, QUIET, RUNNING, STOPPING
+from reactor.machine.marks import CLOSED, COMPENSATE_BACKOFF, COMPENSATE_READY, FORWARD, HALTED, LEFT, OPEN, QUIET, RUNNING, STOPPING
 
 if TYPE_CHECKING:
     from reactor.machine.events import EndStatus, StopMode
@@ -30,10 +30,8 @@ def started(state: State, event: RunStarted) -> None:
 def stop_requested(state: State, event: StopRequested) -> None:
     """A message from outside. A run that is rolling back already goes on rolling back; one that is halting is still cancelled."""
     root = state.root
-    goes_on = root.phase in (STOPPING, QUIET) and state.ended is None
-    rouses = goes_on and root.quiet and event.mode in ("cancel", "undo")
-    abandons = goes_on and event.mode == "abandon"
-    if root.phase != FORWARD and not (abandons or rouses or (root.is_batch and root.phase == STOPPING)):
+    rouses = root.quiet and root.phase in (STOPPING, QUIET) and event.mode in ("cancel", "undo") and state.ended is None
+    if root.phase != FORWARD and not (event.mode == "abandon" or rouses or (root.is_batch and root.phase == STOPPING)):
         return
     state.stop_mode = event.mode
     state.reason = event.reason
@@ -48,11 +46,8 @@ def stop_requested(state: State, event: StopRequested) -> None:
     else:
         state.ending = ENDINGS[event.mode]
     state.moves.append(("stop", root, -1))
-    if abandons and root.quiet and root.phase == QUIET:  # it came to rest, and ends by another word than it was to
-        state.moves.append(("hushed", root, -1))
     if event.mode not in ("settle", "halt"):
         cancel_calls(state, event.reason)
-        state.moves.extend(("cancelled", scope, index) for scope in state.scopes() for index, mark in enumerate(scope.marks) if mark == CUT)
 
 
 def in_flight(state: State) -> list[tuple[Scope, int]]:
@@ -100,16 +95,11 @@ def rouse(state: State) -> None:
 
 
 def at_rest(scope: Scope, index: int) -> bool:
-    """Whether a child or a map came to rest with nothing undone: it is no longer counted as in flight.
-
-    A map that was cut and has settled did; one that is whole is in flight until its end is on record.
-    """
+    """Whether a child or a map came to rest with nothing undone: it is no longer counted as in flight."""
     child, elements = scope.children.get(index), scope.maps.get(index)
     if child is not None:
         return child.phase == QUIET
-    if elements is None or not (elements.cut or elements.failure):
-        return False
-    return elements.ended and not elements.open and not elements.dispatching and elements.to_undo is None
+    return elements is not None and elements.ended and not elements.open and not elements.dispatching and elements.to_undo is None
 
 
 def halted(state: State, event: Halted) -> None:

@@ -6,16 +6,7 @@ from typing import TYPE_CHECKING
 
 from reactor.machine.commands import Close, CloseSource, Dispatch, StopBatch, UndoBatch
 from reactor.machine.constants import CUT_OFF
-from reactor.machine.events import (
-    BatchParked,
-    BatchSettled,
-    BatchStarted,
-    BatchUndone,
-    BatchUndoStarted,
-    BatchWoke,
-    MapOpened,
-    SourceEnded,
-)
+from reactor.machine.events import BatchSettled, BatchStarted, BatchUndone, BatchUndoStarted, MapOpened, SourceEnded
 from reactor.machine.marks import FORWARD, OPEN, READY, UNDONE
 from reactor.machine.state import KEPT_BATCH, MapState
 
@@ -26,10 +17,10 @@ if TYPE_CHECKING:
 def opened(state: State, event: MapOpened) -> None:
     """The source is open."""
     scope, index = state.place(event.address)
-    if scope.marks[index] <= READY:
+    if scope.marks[index] == READY:
         scope.in_flight += 1
     scope.marks[index] = OPEN
-    elements = scope.maps[index] = MapState(event.total, event.occurrence)
+    elements = scope.maps[index] = MapState(event.total)
     elements.ended = event.total == 0
     go_on(state, scope, index, elements)
 
@@ -46,7 +37,6 @@ def batch_started(state: State, event: BatchStarted) -> None:
         for taken in range(event.first, event.first + event.size):
             kept.pop(taken, None)
     elements.first = event.first + event.size
-    elements.digest, elements.key = event.digest, event.key
     if elements.total is not None and elements.first >= elements.total:
         elements.ended = True
     if elements.cut:
@@ -61,7 +51,6 @@ def source_ended(state: State, event: SourceEnded) -> None:
     elements.dispatching = False
     elements.ended = True
     if event.failure is not None:
-        elements.began = True
         fail(state, scope, index, elements, event.failure, event.address)
     go_on(state, scope, index, elements)
 
@@ -71,9 +60,7 @@ def batch_settled(state: State, event: BatchSettled) -> None:
     scope, index = state.place(event.address)
     elements = scope.maps[index]
     elements.open.discard(event.batch)
-    elements.parked.pop(event.batch, None)
     elements.batches[event.batch] = event
-    elements.began = elements.began or event.began
     for what in event.stuck:
         state.fell_stuck(scope, index, what, event.batch)
         elements.stuck = True
@@ -87,20 +74,6 @@ def batch_settled(state: State, event: BatchSettled) -> None:
     elif event.stuck:
         fail(state, scope, index, elements, event.stuck[0].failure, event.stuck[0].address)
     go_on(state, scope, index, elements)
-
-
-def batch_parked(state: State, event: BatchParked) -> None:
-    """A batch only goes on with a signal; it stays one of those in flight."""
-    scope, index = state.place(event.address)
-    elements = scope.maps[index]
-    if event.batch in elements.open:
-        elements.parked[event.batch] = event.waiting
-
-
-def batch_woke(state: State, event: BatchWoke) -> None:
-    """A batch goes on."""
-    scope, index = state.place(event.address)
-    scope.maps[index].parked.pop(event.batch, None)
 
 
 def fail(state: State, scope: Scope, index: int, elements: MapState, failure: object, at: str) -> None:
@@ -172,7 +145,7 @@ def undo_next(state: State, scope: Scope, index: int, elements: MapState) -> Non
     if state.again:
         state.moves.append(("again", state.root, -1))
     elif scope.marks[index] == OPEN:
-        if not elements.began:  # no element was called: there is nothing to answer for
+        if elements.failure is None and elements.next_batch == 0:  # stopped before any element could begin: there is nothing to answer for
             scope.unbegun.add(index)
         state.fail(scope, index, elements.failure or CUT_OFF, elements.failed_at)
     else:
@@ -199,7 +172,6 @@ def batch_undone(state: State, event: BatchUndone) -> None:
         state.kept.pop(event.address, None)
     settled = elements.batches[event.batch]
     if not state.again:  # else only what was stuck has been called: what succeeded may still have to be undone
-        elements.undone.add(event.batch)
         elements.batches[event.batch] = BatchSettled(settled.at, settled.address, settled.batch, settled.succeeded, settled.failed)
     for what in event.stuck:
         state.fell_stuck(scope, index, what, event.batch)
@@ -224,8 +196,6 @@ APPLY = {
     BatchStarted: batch_started,
     SourceEnded: source_ended,
     BatchSettled: batch_settled,
-    BatchParked: batch_parked,
-    BatchWoke: batch_woke,
     BatchUndone: batch_undone,
     BatchUndoStarted: batch_undo_started,
 }

@@ -27,11 +27,8 @@ def failed(state: State, event: CallFailed) -> None:
     """Wait for the next attempt, or let the call fail for good."""
     scope, index = state.place(event.address)
     call = event.call
-    scope.cuts.pop((index, call), None)
-    if call == "do" and scope.marks[index] <= READY:  # it never began: a resource would not open
+    if call == "do" and scope.marks[index] == READY:  # it never began: a resource would not open
         scope.in_flight += 1
-        scope.unbegun.add(index)
-    elif call == "do" and event.attempt == 0:  # it was cancelled before it could begin
         scope.unbegun.add(index)
     if event.next_in is not None and (call != "do" or scope.phase == FORWARD):
         scope.attempts[index, call] = event.attempt + 1

@@ -10,7 +10,7 @@ from reactor.machine.marks import (
     BACKOFF,
     CLOSED,
     COMPENSATE_FAILED,
-    CUT,
+    COMPENSATE_READY,
     DONE,
     FAILED,
     FORWARD,
@@ -21,6 +21,7 @@ from reactor.machine.marks import (
     RUNNING,
     STOPPING,
     UNDO_FAILED,
+    UNDO_READY,
     UNDONE,
 )
 
@@ -41,7 +42,7 @@ def stop(state: State, scope: Scope, _index: int) -> None:
             drop(state, scope, index)
         elif mark == OPEN:
             state.moves.append(("stop_open", scope, index))
-        elif mark in (RUNNING, CUT):
+        elif mark == RUNNING:
             running = True
     if running:
         state.set_timer(state.now + state.settle, "settle", scope)
@@ -190,7 +191,8 @@ def again(state: State, _scope: Scope, _index: int) -> None:
         return
     call = stuck.what.call
     stuck.scope.attempts.pop((stuck.at, call), None)
-    state.call_back(stuck.scope, stuck.at, call)
+    stuck.scope.marks[stuck.at] = UNDO_READY if call == "undo" else COMPENSATE_READY
+    state.ready.append((stuck.scope, stuck.at, call))
 
 
 APPLY = {Undone: undone, Compensated: compensated}

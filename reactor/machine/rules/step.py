@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from reactor.machine.events import CallStarted, CallSucceeded, Kept, Skipped
-from reactor.machine.marks import COMPENSATING, DONE, READY, RUNNING, SKIPPED, UNDOING
+from reactor.machine.marks import COMPENSATING, DONE, READY, RUNNING, SKIPPED, UNDO_READY, UNDOING
 
 if TYPE_CHECKING:
     from reactor.machine.state import Scope, State
@@ -19,7 +19,7 @@ def started(state: State, event: CallStarted) -> None:
         scope, index = state.place(event.address)
     if event.call == "do":
         marks = scope.marks
-        if marks[index] <= READY:  # IDLE: it began under code in which it had no such parent
+        if marks[index] == READY:
             scope.in_flight += 1
         marks[index] = RUNNING
         if event.attempt > 1 or scope.due or scope.answered:
@@ -42,7 +42,7 @@ def succeeded(state: State, event: CallSucceeded) -> None:
 def skipped(state: State, event: Skipped) -> None:
     """Done without having done anything: never undone. A `when` that was false never began."""
     scope, index = state.place(event.address)
-    if scope.marks[index] <= READY:
+    if scope.marks[index] == READY:
         scope.in_flight += 1
     state.done(scope, index, event.value, SKIPPED)
 
@@ -73,7 +73,8 @@ def adopt(state: State, scope: Scope, index: int, event: Kept) -> None:
 
 def undo(state: State, scope: Scope, index: int) -> None:
     """Order the undo of a step that succeeded."""
-    state.call_back(scope, index, "undo")
+    scope.marks[index] = UNDO_READY
+    state.ready.append((scope, index, "undo"))
 
 
 APPLY = {CallStarted: started, CallSucceeded: succeeded, Skipped: skipped, Kept: kept}

@@ -1,30 +1,7 @@
 -- The rest of `append`: mail that was read, a status that changed, a release, an end, and what goes to others.
-local token, status, upto, now = ARGV[2], ARGV[5], tonumber(ARGV[8]), clock()
-teller = token
+local run, token, status, flags, upto, count = ARGV[1], ARGV[2], ARGV[5], ARGV[6], tonumber(ARGV[8]), tonumber(ARGV[9])
+local now = moment / 1000000
 
-local k = call('HMGET', r, 'l', 'v', 'b', 'c', 'p', 'g')
-see_that_it_is_sound(h[3], k[1], k[2], k[4], k[6] or 0)
-local l, m = k[1], k[2] .. (k[3] or '')
-
-local more, version, fingerprint, has_chunk, chunk, snapped, snapshot = #ARGV > 9 + count, '', '', '', '', '', ''
-local children, messages = {}, {}
-if more then
-  at = 10 + count
-  version, fingerprint, has_chunk, chunk, snapped, snapshot = word(), word(), word(), word(), word(), word()
-  for i = 1, tonumber(word()) do
-    children[i] = record_of_words()
-  end
-  while at <= #ARGV do
-    local to = word()
-    messages[#messages + 1] = {to, word(), word()}
-    local is = call('HMGET', P .. 'r:' .. to, unpack(LEFT))
-    if is[1] then
-      see_that_it_takes(to, is)
-    end
-  end
-end
-
-write() -- all that it concerns is sound
 if upto > read_to and last > read_to then
   local signals = 0
   upto = math.min(upto, last)
@@ -35,25 +12,35 @@ if upto > read_to and last > read_to then
     call('HINCRBY', r, 'g', -signals)
   end
 end
+
+local k = call('HMGET', r, 'l', 'v', 'b', 'c', 'p')
+local l, m = k[1], k[2] .. (k[3] or '')
 change_status(run, l, h[3], status, k[4], k[5])
 
-if version ~= '' then
-  local former = m
-  m = version .. (k[3] or '')
-  call('HSET', r, 'v', version, 'f', fingerprint)
-  local due = call('ZSCORE', P .. 'q:' .. l .. former, run)
-  if due and m ~= former then -- its lease ran out, and it lies where others look for it
-    withdraw(run, l, former)
-    offer(run, l, m, tonumber(due))
+local more = #ARGV > 9 + count
+if more then
+  at = 10 + count
+  local version, fingerprint = word(), word()
+  if version ~= '' then
+    local former = m
+    m = version .. (k[3] or '')
+    call('HSET', r, 'v', version, 'f', fingerprint)
+    local due = call('ZSCORE', P .. 'q:' .. l .. former, run)
+    if due and m ~= former then -- its lease ran out, and it lies where others look for it
+      withdraw(run, l, former)
+      offer(run, l, m, tonumber(due))
+    end
   end
-end
-if has_chunk == '1' then
-  call('SET', P .. 'k:' .. run, chunk)
-  call('DEL', P .. 'b:' .. run)
-end
-if snapped ~= '' then
-  call('SET', P .. 's:' .. run, snapshot)
-  call('HSET', r, 'u', snapped)
+  local has_chunk, chunk = word(), word()
+  if has_chunk == '1' then
+    call('SET', P .. 'k:' .. run, chunk)
+    call('DEL', P .. 'b:' .. run)
+  end
+  local snapped, snapshot = word(), word()
+  if snapped ~= '' then
+    call('SET', P .. 's:' .. run, snapshot)
+    call('HSET', r, 'u', snapped)
+  end
 end
 
 if flags ~= '' then
@@ -74,17 +61,20 @@ if flags ~= '' then
   end
 end
 
-for _, child in ipairs(children) do
-  if call('EXISTS', P .. 'r:' .. child.run) == 0 then
-    make(child, now)
+if more then
+  for _ = 1, tonumber(word()) do
+    local child = record_of_words()
+    if call('EXISTS', P .. 'r:' .. child.run) == 0 then
+      make(child, now)
+    end
   end
-end
-for _, message in ipairs(messages) do
-  local to, kind, body = unpack(message)
-  local is = call('HMGET', P .. 'r:' .. to, unpack(LEFT))
-  if takes(is, kind) then
-    leave(to, is, kind, body, true, now)
+  while at <= #ARGV do
+    local to, kind, body = word(), word(), word()
+    local is = call('HMGET', P .. 'r:' .. to, unpack(LEFT))
+    if takes(is, kind) then
+      leave(to, is, kind, body, true, now)
+    end
   end
 end
 tell(run)
-return {'a', length, unread}
+return {'a', length, moment, unread}

@@ -3,8 +3,8 @@ local session, token, forced, now, got = ARGV[1], ARGV[2], ARGV[3] == '1', clock
 if not alive(session, now) then
   return false
 end
-
-local function claim(run, lane)
+for i = 4, #ARGV, 2 do
+  local run = ARGV[i]
   local r = P .. 'r:' .. run
   local h = call('HMGET', r, 't', 'l', 'v', 'b', 'z', 'x', 'k')
   local owned, l, fence = h[1], h[2], tonumber(h[6] or 0)
@@ -15,27 +15,20 @@ local function claim(run, lane)
     if forced then
       can = not h[5] and (not owned or not alive(session_of(owned), now))
     else
-      local due = m == lane and call('ZSCORE', P .. 'q:' .. l .. m, run)
+      local due = m == ARGV[i + 1] and call('ZSCORE', P .. 'q:' .. l .. m, run)
       can = due and tonumber(due) <= now
     end
     if can then
-      local is = {run, reactor_of(l), next_fence(fence, now)}
+      fence = next_fence(fence, now)
       withdraw(run, l, m)
       if owned then
         disown(run, owned)
       end
-      call('HSET', r, 't', token, 'x', is[3])
+      call('HSET', r, 't', token, 'x', fence)
       call('HDEL', r, 'd')
       call('SADD', P .. 'c:' .. session, run)
-      got[#got + 1] = is
+      got[#got + 1] = {run, reactor_of(l), fence}
     end
-  end
-end
-
-for i = 4, #ARGV, 2 do
-  local fine, why = pcall(claim, ARGV[i], ARGV[i + 1])
-  if forced and not fine then
-    error(why, 0) -- the only one
   end
 end
 return got

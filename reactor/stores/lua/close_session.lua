@@ -5,16 +5,16 @@ if call('HDEL', P .. 'zs', session) == 0 then
 end
 local now = clock()
 for _, held in ipairs({P .. 'c:' .. session, P .. 'cl:' .. session}) do
-  each(call('SMEMBERS', held), function(run)
+  for _, run in ipairs(call('SMEMBERS', held)) do
     local h = call('HMGET', P .. 'r:' .. run, 't', 'l', 'v', 'b')
     if h[1] and session_of(h[1]) == session then
-      count = count + 1
-      offer(run, h[2], h[3] .. (h[4] or ''), now)
       call('HDEL', P .. 'r:' .. run, 't')
       call('HSET', P .. 'r:' .. run, 'd', exact(now))
+      offer(run, h[2], h[3] .. (h[4] or ''), now)
       tell(run)
+      count = count + 1
     end
-  end)
+  end
   call('UNLINK', held)
 end
 call('ZREM', P .. 'z', session)

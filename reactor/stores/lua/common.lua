@@ -2,7 +2,7 @@
 -- other key is that prefix and a family, so a script stays in one slot.
 --
 --   r:<run>  a record's hash: t token, k the last one that was given back unused, s status, v version, f fingerprint, x fence, d due,
---            l reactor and place, b refused by, c created, z ended, p parent, o last operation (8 bytes) and seq,
+--            l reactor and place, b refused by, c created, z ended, p parent, o last operation (8 bytes) and seq, a its time in microseconds,
 --            m highest message number, g waiting signals, u seq of the snapshot
 --   e:<run>  its events     m:<run>  its mail      d:<run>  its deliveries     i:<run> inputs     b:<run> elements     k:<run> chunk
 --   s:<run>  its snapshot   j:<run>  tags, index   y:<root> its children       u:<root> its correlation ids    x:<run> its tombstone
@@ -26,10 +26,8 @@ local function next_fence(fence, now)
   return math.max(fence + 1, math.floor(now * 1000))
 end
 
-local teller = 'r' -- the token under which this is done, where it is one's own
-
 local function tell(run)
-  call('XADD', P .. 'ev', 'MAXLEN', '~', 1024, '*', teller, run)
+  call('XADD', P .. 'ev', 'MAXLEN', '~', 1024, '*', 'r', run)
 end
 
 local function offer(run, l, m, due)
@@ -45,13 +43,6 @@ end
 local function reactor_of(l)
   local length = l:match('^%d+:')
   return length .. l:sub(#length + 1, #length + tonumber(length:sub(1, -2)))
-end
-
--- Before anything is written of it: whoever asks is told that it is damaged.
-local function see_that_it_is_sound(status, l, version, created, signals)
-  if not (status and l and reactor_of(l) and tonumber(version) and tonumber(created) and tonumber(signals)) then
-    error('damaged')
-  end
 end
 
 local function list_run(run, l, status, created, way)
@@ -83,19 +74,6 @@ end
 local function alive(session, now)
   local until_ = call('ZSCORE', P .. 'z', session)
   return until_ and tonumber(until_) > now
-end
-
--- Where many runs are looked at, one that others have written to is left out: no other may wait for it.
-local function each(runs, act)
-  for _, run in ipairs(runs) do
-    pcall(act, run)
-  end
-end
-
--- … and a list of its own that is none is an empty one.
-local function members(key)
-  local fine, found = pcall(call, 'SMEMBERS', key)
-  return fine and found or {}
 end
 
 local function disown(run, token)

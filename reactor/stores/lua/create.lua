@@ -12,8 +12,5 @@ local now = clock()
 if tonumber(call('GET', P .. 'x:' .. run) or 0) > now then
   return {'x'}
 end
-if token ~= '' then
-  teller = token
-end
 local made = make(record, now)
 return {'c', made[1], made[2]}

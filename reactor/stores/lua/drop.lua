@@ -1,7 +1,7 @@
 -- ARGV: retention, tombstone's seconds, then runs: each goes with its children, if it ended that long ago.
 local now, count = clock(), 0
 
-local function unlist(run)
+local function drop(run)
   local h = call('HMGET', P .. 'r:' .. run, 'l', 'v', 'b', 't', 's', 'c', 'p')
   if h[1] then
     withdraw(run, h[1], h[2] .. (h[3] or ''))
@@ -22,10 +22,6 @@ local function unlist(run)
       call('ZREM', P .. 'w:' .. input, run)
     end
   end
-end
-
-local function drop(run)
-  each({run}, unlist)
   for _, family in ipairs({'r:', 'e:', 'm:', 'd:', 'i:', 'b:', 'k:', 's:', 'j:', 'y:', 'u:'}) do
     call('UNLINK', P .. family .. run)
   end
@@ -35,7 +31,7 @@ for i = 3, #ARGV do
   local run = ARGV[i]
   local ended = call('ZSCORE', P .. 't', run)
   if ended and tonumber(ended) <= now - tonumber(ARGV[1]) then
-    for _, child in ipairs(members(P .. 'y:' .. run)) do
+    for _, child in ipairs(call('SMEMBERS', P .. 'y:' .. run)) do
       drop(child)
     end
     drop(run)

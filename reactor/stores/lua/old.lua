@@ -8,6 +8,6 @@ for _, session in ipairs(call('ZRANGEBYSCORE', P .. 'zl', '-inf', exact(now), 'L
   end
 end
 for i, run in ipairs(call('ZRANGEBYSCORE', P .. 't', '-inf', exact(now - tonumber(ARGV[1])), 'LIMIT', 0, ARGV[2])) do
-  found[i] = {run, call('ZSCORE', P .. 't', run), members(P .. 'u:' .. run)}
+  found[i] = {run, call('ZSCORE', P .. 't', run), call('SMEMBERS', P .. 'u:' .. run)}
 end
 return found

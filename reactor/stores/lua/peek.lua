@@ -6,7 +6,7 @@ for i = 3, #ARGV, 3 do
   for _, m in ipairs(call('SMEMBERS', P .. 'L:' .. l)) do
     local version, refused = m:match('^(-?%d+)(.*)$')
     local lane = P .. 'q:' .. l .. m
-    if version and not seen[lane] and tonumber(version) <= tonumber(ARGV[i + 1]) and not refused:find(',' .. ARGV[i + 2], 1, true) then
+    if not seen[lane] and tonumber(version) <= tonumber(ARGV[i + 1]) and not refused:find(',' .. ARGV[i + 2], 1, true) then
       seen[lane] = true
       local due = call('ZRANGEBYSCORE', lane, '-inf', exact(now), 'WITHSCORES', 'LIMIT', 0, limit)
       for j = 1, #due, 2 do

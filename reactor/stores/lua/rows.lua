@@ -7,8 +7,8 @@ if ARGV[6] ~= '' then
 else
   local reactor, status = ARGV[7], ARGV[8]
   for _, name in ipairs(call('HKEYS', P .. 'h')) do
-    local fine, is = pcall(reactor_of, name)
-    if fine and (reactor == '' or is == reactor) and (status == '' or name:sub(#is + 1) == status) then
+    local is = reactor_of(name)
+    if (reactor == '' or is == reactor) and (status == '' or name:sub(#is + 1) == status) then
       bases[#bases + 1] = P .. 'n:' .. name
     end
   end
@@ -34,15 +34,9 @@ table.sort(found, function(one, other)
   return one[1] > other[1]
 end)
 local rows = {}
-
-local function row(run, since_)
-  local h = call('HMGET', P .. 'r:' .. run, 's', 'c', 'z', 'l')
-  return {run, since_, h[1], h[2], h[3], h[1] and reactor_of(h[4]), call('GET', P .. 'j:' .. run)}
-end
-
 for i = 1, math.min(limit, #found) do
-  local run, since_ = found[i][1], exact(found[i][2])
-  local fine, is = pcall(row, run, since_)
-  rows[i] = fine and is or {run, since_}
+  local run = found[i][1]
+  local h = call('HMGET', P .. 'r:' .. run, 's', 'c', 'z', 'l')
+  rows[i] = {run, h[1], h[2], h[3], h[1] and reactor_of(h[4]), call('GET', P .. 'j:' .. run)}
 end
 return {total, rows}

@@ -8,13 +8,13 @@ if lease == '' then
 else
   call('HSET', P .. 'zs', session, lease)
 end
-each(call('SMEMBERS', P .. 'cl:' .. session), function(run)
+for _, run in ipairs(call('SMEMBERS', P .. 'cl:' .. session)) do
   local h = call('HMGET', P .. 'r:' .. run, 't', 'l', 'v', 'b')
   if h[1] and session_of(h[1]) == session then
-    call('SADD', P .. 'c:' .. session, run)
     withdraw(run, h[2], h[3] .. (h[4] or ''))
+    call('SADD', P .. 'c:' .. session, run)
   end
-end)
+end
 call('UNLINK', P .. 'cl:' .. session)
 call('ZREM', P .. 'zl', session)
 call('ZADD', P .. 'z', exact(clock() + tonumber(lease)), session)

@@ -294,16 +294,6 @@ def test_a_cancel_overtakes_a_halt_in_maps_that_rest():
     assert fold.orders() == ["end cancelled"]
 
 
-def test_a_cancel_overtakes_a_halt_beside_a_map_that_is_whole():
-    """All of it has settled, and its end is still to be recorded: it is in flight, and undone once, after that."""
-    fold = Fold(Lazy).opened_map("lines").batch("lines", 0, 2).source_ended("lines").began("beside").settled("lines", 0, undoable=2)
-    fold.halted("beside")
-    assert fold.orders() == ["close lines"]
-    fold.stop("cancel").closed("lines")
-    assert fold.orders() == ["undo_batch lines 0"]
-    assert fold.batch_undone("lines", 0).orders() == ["end cancelled"]
-
-
 def test_a_cancel_overtakes_a_halt_in_maps_that_do_not_rest():
     """Their batches are told to stop."""
     fold = Fold(Lazy).opened_map("lines").batch("lines", 0, 2).began("beside").halted("beside")
@@ -317,23 +307,6 @@ def test_an_abandon_overtakes_a_halt():
     assert fold.orders() == ["cancel three"]
     assert fold.cancelled("three").orders() == ["end cancelled"]
     assert fold.marks("one", "two", "three") == ["done", "halted", "left"]
-
-
-def test_an_abandon_overtakes_a_halt_that_came_to_rest():
-    """Its end was not recorded yet, and would not be any more: the run ends as the abandon says, and does not stay as it is for ever."""
-    fold = Fold(Payment).did("hold").began("output").halted("output")
-    assert fold.orders() == ["end halted"]
-    assert fold.stop("abandon").orders() == ["end cancelled"]
-    assert fold.ended("cancelled").undo().orders() == ["compensate output"]
-
-
-def test_an_abandon_of_a_run_that_rolls_back_changes_nothing():
-    """What was begun to be undone is undone, for the reason that was given."""
-    fold = Fold(Wide).did("one", "two").stop("cancel", "first")
-    assert sorted(fold.orders()) == ["undo one", "undo two"]
-    fold.stop("abandon", "second").undone("one", "two")
-    assert fold.orders() == ["end cancelled"]
-    assert fold.machine.state.reason == "first"
 
 
 # ---- the deadline ------------------------------------------------------------------------------------------------------------

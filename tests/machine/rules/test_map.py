@@ -200,37 +200,6 @@ def test_a_map_that_was_stopped_before_any_element_is_not_compensated():
     assert fold.mark("ship") == "failed"
 
 
-def test_a_map_whose_batch_was_stopped_before_any_element_is_not_compensated():
-    """It was handed on, and none of its elements was called: there is nothing to answer for either."""
-    fold = shipping().batch("ship", 0).stop("cancel")
-    assert sorted(fold.orders()) == ["close_source ship", "stop ship 0 cancel"]
-    fold.source_ended("ship")
-    assert fold.settled("ship", 0, good=0, began=False).orders() == ["undo first"]
-    assert fold.mark("ship") == "failed"
-
-
-def test_a_map_none_of_whose_elements_could_be_called_is_not_compensated():
-    """Bad arguments, a resource that would not open: it has failed, and never began."""
-    fold = shipping(1).batch("ship", 0).settled("ship", 0, good=0, bad=1, failure=BOOM, failed_at="ship[0]", began=False)
-    assert fold.orders() == ["undo first"]
-    assert fold.root.failed_at == "ship[0]"
-
-
-@pytest.mark.parametrize("first", [True, False])
-def test_one_element_of_any_batch_is_enough_for_a_map_to_have_begun(first):
-    """Whichever batch it was in."""
-    fold = shipping().batch("ship", 0).batch("ship", 1).stop("cancel")
-    fold.orders()
-    fold.source_ended("ship")
-    fold.settled("ship", 0, good=0, began=first)
-    assert fold.settled("ship", 1, good=0, began=not first).orders() == ["compensate ship"]
-
-
-def test_a_map_whose_source_raised_is_compensated():
-    """Its source is the map's own code: what that did must be answered for, though no element came of it."""
-    assert shipping().source_ended("ship", BOOM).orders() == ["compensate ship"]
-
-
 def test_a_map_that_was_stopped_after_an_element_is_compensated():
     """Even where no element succeeded."""
     fold = shipping().batch("ship", 0).stop("cancel")

@@ -1,13 +1,11 @@
-"""What may be asked of a run when, and how it is told: a message on its record."""
+"""One run that an engine holds in memory: what it is called, where it stands, and what may be asked of it when."""
 
 import asyncio
 
 import pytest
 
-from reactor import Engine, Halt, Reactor, Retry, StepError, Undone, WrongState, step
-from reactor.run.commanding import ALLOWED, deliver, life_before
-from reactor.run.mailing import letter
-from reactor.stores.memory import MemoryStore
+from reactor import Engine, Halt, Reactor, Retry, StepError, WrongState, step
+from reactor.run.live import ALLOWED
 
 pytestmark = pytest.mark.anyio
 
@@ -46,19 +44,9 @@ class Story(Reactor, max_running=1):
 STATUSES = ("queued", "running", "rolling_back", "stuck", "succeeded", "halted", "failed", "undone", "cancelled", "left", "superseded")
 
 
-LEFT: list[str] = []  # the kinds of the messages that were left for runs
-
-
 @pytest.fixture
-async def engine(monkeypatch):
-    """Open, on a store that tells what is left in it."""
-    deliver = MemoryStore.deliver
-
-    async def told(store, run, message, **more):
-        LEFT.append(message.kind)
-        return await deliver(store, run, message, **more)
-
-    monkeypatch.setattr(MemoryStore, "deliver", told)
+async def engine():
+    """Open."""
     async with Engine() as made:
         yield made
 
@@ -82,7 +70,7 @@ async def standing(engine, status):
 
 async def asked(run, command):
     """`yes`, `already`, or `no`."""
-    LEFT.clear()
+    before = len(run._live.record.facts)
     try:
         await {
             "cancel": lambda: run.cancel("enough"),
@@ -92,7 +80,8 @@ async def asked(run, command):
         }[command]()
     except WrongState:
         return "no"
-    return "yes" if LEFT else "already"
+    changed = len(run._live.record.facts) > before or await run.status() == "superseded"
+    return "yes" if changed else "already"
 
 
 TABLE = {  # the table of what is allowed when, as the design has it
@@ -130,24 +119,29 @@ async def test_a_refusal_says_what_is_allowed(engine, status, command, said):
     assert said in raised.value.fix
 
 
-@pytest.mark.parametrize(("life", "before"), [("Story:s~2", "Story:s"), ("Story:s~3", "Story:s~2"), ("Story:s~12", "Story:s~11")])
-def test_the_life_before(life, before):
-    """The run that a restart superseded: the first has no number."""
-    assert life_before(life) == before
+async def test_a_run_has_a_base_that_its_restarts_share(engine):
+    """The part before `~`."""
+    run = await standing(engine, "succeeded")
+    again = await run.restart()
+    assert (run._live.base, again._live.base, again._live.run_id) == ("Story:s", "Story:s", "Story:s~2")
 
 
 async def test_the_outcome_that_it_ended_with_last(engine):
     """An undo after success changes it; one that makes room for a restart does not."""
     run = await standing(engine, "succeeded")
-    first = await run.outcome()
+    first = run._live.outcome
     assert first.value == 1
     await run.undo()
-    assert isinstance(await run.outcome(), Undone)
-    other = await engine.start(Story(), id="other")
-    first = await other.outcome()
-    await (await other.restart(from_step="output")).outcome()
-    assert await other.status() == "superseded"
-    assert await other.outcome() == first
+    await run.outcome()
+    assert run._live.outcome != first
+    assert run._live.is_undone
+
+
+@pytest.mark.parametrize("status", STATUSES)
+async def test_whether_its_end_has_undone_what_succeeded(engine, status):
+    """A cancel without undo has not."""
+    run = await standing(engine, status)
+    assert run._live.is_undone is (status in ("failed", "undone", "cancelled"))
 
 
 async def test_a_halting_run_is_running(engine):
@@ -183,27 +177,3 @@ async def test_a_cancelled_queued_run_makes_no_room(engine):
     await first.outcome()
     await asyncio.sleep(1)
     assert await third.status() == "running"
-
-
-@pytest.mark.parametrize(
-    ("status", "kind"),
-    [("failed", "retry_rollback"), ("succeeded", "retry_rollback"), ("undone", "restart"), ("superseded", "restart"), ("stuck", "undo")],
-)
-async def test_a_command_that_was_overtaken_leaves_a_run_as_it_is(engine, status, kind):
-    """Two asked for the same: the second's word comes when the first's was heeded. It is over as it was, and nobody drives it."""
-    run = await standing(engine, status)
-    outcome = await run.outcome()
-    await deliver(engine._host, run.id, letter(kind))
-    assert await run.outcome(timeout=10) == outcome
-    assert await run.status() == status
-    assert engine._host.drivers == {}
-    kept = await engine._host.store.load(run.id)
-    assert (kept.status, kept.token, kept.mail) == (status, None, ())
-
-
-async def test_a_run_that_a_command_left_as_it_is_heeds_the_next(engine):
-    """Nobody holds it: it is claimed as any other."""
-    run = await standing(engine, "succeeded")
-    await deliver(engine._host, run.id, letter("retry_rollback"))
-    await run.undo()
-    assert await run.outcome(timeout=10) == Undone(run.id)
