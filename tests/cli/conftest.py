@@ -66,7 +66,10 @@ class Terminal:
     def __init__(self, folder: Folder, *args: str, rows: int = 30, columns: int = 120, **env: str) -> None:
         self._master, slave = pty.openpty()
         fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
-        every = {**folder.env, "TERM": "xterm-256color", **env}
+        own = {
+            name: value for name, value in folder.env.items() if name not in {"LINES", "COLUMNS"}
+        }  # what runs the tests may say another size
+        every = {**own, "TERM": "xterm-256color", **env}
         self.process = subprocess.Popen(
             [sys.executable, "-c", ON_A_TERMINAL, *COMMAND, *args], cwd=folder.path, env=every, stdin=slave, stdout=slave, stderr=slave,
             start_new_session=True,

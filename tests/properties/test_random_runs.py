@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import replace
 
+import pytest
 from hypothesis import HealthCheck, Phase, given, note, settings
 from hypothesis import strategies as st
 
@@ -11,6 +12,7 @@ from tests.properties.model import Graph, Story, foreseeable, halting, mended, q
 from tests.properties.oracle import Judge, fate_of
 from tests.properties.running import Again, Told, first_failure, rolled_back, state_of, tell, tell_again
 
+pytestmark = pytest.mark.timeout(900)  # many runs in one test, on whatever machine
 seeds = st.one_of(st.none(), st.integers(0, 1000))
 much = settings(
     max_examples=settings.default.max_examples // 2,

@@ -25,6 +25,7 @@ from tests.properties.trouble import Troubled, kill, patiently, troubles
 if TYPE_CHECKING:
     from tests.places import Place
 
+pytestmark = pytest.mark.timeout(900)  # many runs in one test, on whatever machine
 EXAMPLES = {kind: count * settings.default.max_examples // 100 for kind, count in {"memory": 40, "sqlite": 15, "redis": 15}.items()}
 quietly = list(HealthCheck)
 steadily = st.builds(Story, foreseeable.map(lambda story: steady(story.graph)), st.none(), st.sampled_from([1, 2, 1000, 1000]))
