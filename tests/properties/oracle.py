@@ -164,7 +164,8 @@ class Judge:
             return next(iter(self.exactly(path, "stands")), None)
         match node.kind:
             case "compose":
-                return self.over(f"{path}#1.") if self.failed(f"{path}#1.") else None
+                inside = f"{path}#1."
+                return self.over(inside) if self.failed(inside) and not self.has_more(node.child, inside) else None
             case "map":
                 return (
                     self.over(path) if any(self.element_failed(scope, node, element) is not None for element in self.gone(node)) else None
@@ -172,6 +173,19 @@ class Judge:
             case _:
                 failures = self.exactly(path, "fail", "cancelled")
                 return failures[-1] if len(failures) == node.attempts else None
+
+    def has_more(self, graph: Graph, path: str) -> bool:
+        """Whether a scope may go on behind its last line: a batch that ends before an element of it began leaves none.
+
+        Its failure stands when that is over, too; `begun_late` finds in the record what began behind that.
+        """
+        for node in graph.nodes:
+            inner = path_of(path, node.index)
+            if node.kind == "map" and not all(self.of(path_of(path, node.index, at)) for at in range(len(node.elements))):
+                return True
+            if node.kind == "compose" and node.child and self.of(f"{inner}#1") and self.has_more(node.child, f"{inner}#1."):
+                return True
+        return False
 
     def gone(self, node: Node) -> range:
         """The elements whose failure would be the map's."""

@@ -8,6 +8,9 @@ from hypothesis import HealthCheck, Phase, given, note, settings
 from hypothesis import strategies as st
 
 from reactor import Cancelled, Failed, Succeeded
+from reactor.machine.events import CallStarted
+from reactor.machine.marks import CUT, FORWARD
+from reactor.record.facts import decode
 from tests.properties.model import Graph, Story, foreseeable, halting, mended, quiet_stories, stories
 from tests.properties.oracle import Judge, fate_of
 from tests.properties.running import Again, Told, first_failure, rolled_back, state_of, tell, tell_again
@@ -26,6 +29,20 @@ def judged(story: Story, told: Told) -> None:
     for line in told.trace.lines if problems else ():
         note(f"{line.at:6.2f} {line.what} {line.path}")
     assert problems == []
+    assert list(begun_late(told)) == []
+
+
+def begun_late(told: Told) -> Iterator[str]:
+    """What began, by the records, when a failure stood around it: nothing does, but a call that a crash had cut off."""
+    for record in told.records:
+        machine, reading = record.fresh()
+        for data in record.data:
+            fact = decode(data)[0]
+            if isinstance(fact, CallStarted) and fact.call == "do":
+                scope, index = machine.state.place(fact.address)
+                if scope.phase != FORWARD and scope.marks[index] != CUT:
+                    yield f"{fact.address} of {record.name}"
+            reading.replay(machine, [data])
 
 
 def foreseen(story: Story, told: Told) -> None:
